@@ -1,0 +1,68 @@
+# The project's face: `just` lists what it can do. Everything runs in .venv, made on demand.
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+
+[private]
+default:
+    @just --list --unsorted
+
+# start the server on http://127.0.0.1:8080 with its own PostgreSQL under ./.mini-chat/
+serve *args: _runtime
+    mini-chat serve {{ args }}
+
+# every test: unit, contract, integration, e2e, fault, house
+test *args: _dev
+    pytest {{ args }}
+
+# formatter, linters, import contracts, both type checkers, then the tests that need no database
+check: _dev
+    ruff format --check .
+    ruff check .
+    flake8 --select ASYNC app domain infra api
+    lint-imports
+    mypy
+    pyright
+    pytest -q tests/unit tests/house tests/contract -m "not postgres"
+
+# rewrite the sources into the project's format
+fmt: _dev
+    ruff format .
+    ruff check --fix .
+
+# CPU time per relayed delta and memory per stream, beside two yardsticks
+bench *args: _dev
+    python -m bench {{ args }}
+
+# bring the configured database to the newest schema
+migrate *args: _runtime
+    mini-chat migrate {{ args }}
+
+# what CI runs
+ci: check test
+
+# resolve pyproject.toml again into the two lock files
+lock:
+    uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "just lock" --extra embedded -o requirements.lock
+    uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "just lock" --extra embedded --group dev -c requirements.lock -o requirements-dev.lock
+
+# the ten largest files and functions, for the review
+sizes:
+    @wc -l $(git ls-files '*.py') | sort -rn | head -11
+
+# Each environment remembers the lock it was made from, so a second start costs nothing.
+[private]
+_runtime:
+    @cmp -s requirements-dev.lock .venv/made-from || just _install requirements.lock
+
+[private]
+_dev:
+    @just _install requirements-dev.lock
+
+[private]
+_install lock:
+    @cmp -s {{ lock }} .venv/made-from || { \
+        test -x .venv/bin/python || uv venv -q .venv; \
+        uv pip sync -q --require-hashes {{ lock }}; \
+        uv pip install -q --no-deps -e .; \
+        cp {{ lock }} .venv/made-from; }

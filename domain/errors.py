@@ -1,0 +1,190 @@
+"""What can be refused, and the stable slug each refusal carries.
+
+    DomainError(kind, code, sentence)
+    ├── InvalidRequest, InvalidModel, InvalidTurnState                       invalid
+    ├── Unauthorized                                                         unauthenticated
+    ├── Forbidden, FeatureNotLicensed                                        forbidden
+    ├── ChatNotFound, TurnNotFound, ModelNotFound                            not_found
+    ├── RequestIdConflict, GenerationInProgress                              conflict
+    ├── RequestIdReused, InvalidCursor, InvalidLimit, InputTooLong,
+    │   ContextBudgetExceeded                                                mismatch
+    ├── BodyTooLarge                                                         too_large
+    ├── UnsupportedContentType                                               unsupported
+    ├── ServiceUnavailable                                                   unavailable
+    └── TurnEnded                                                            the kind of the turn's own code
+
+No HTTP number stands here: REST, gRPC, jobs and the command line each map the same kinds.
+A missing object and a foreign one raise the same error, so their answers cannot drift apart.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import Enum
+from typing import ClassVar
+
+import msgspec
+
+
+class Kind(Enum):
+    INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    MISMATCH = "mismatch"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED = "unsupported"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    UPSTREAM = "upstream"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing wrong with a request: the member, query option, header or path parameter, and a stable code."""
+
+    field: str
+    message: str
+    code: str
+
+
+class DomainError(Exception):
+    """A refusal. `sentence` is for people and names no internals; `code` is what programs branch on."""
+
+    kind: ClassVar[Kind]
+    code: ClassVar[str]
+    sentence: ClassVar[str]
+
+    def __init__(
+        self,
+        sentence: str | None = None,
+        *,
+        faults: tuple[Fault, ...] = (),
+        retry_after: timedelta | None = None,
+        members: Mapping[str, str | int] | None = None,
+    ) -> None:
+        super().__init__(self.code)
+        self.detail = sentence or self.sentence
+        self.faults = faults
+        self.retry_after = retry_after
+        self.members: Mapping[str, str | int] = members or {}
+
+
+class InvalidRequest(DomainError):
+    kind, code = Kind.INVALID, "invalid_request"
+    sentence = "The request is not valid."
+
+    @classmethod
+    def of(cls, field: str, message: str, code: str) -> "InvalidRequest":
+        return cls(faults=(Fault(field=field, message=message, code=code),))
+
+
+class InvalidModel(DomainError):
+    kind, code = Kind.INVALID, "invalid_model"
+    sentence = "The model does not exist or cannot be used."
+
+
+class Unauthorized(DomainError):
+    """`presented` tells whether a credential was sent at all (RFC 6750, section 3.1)."""
+
+    kind, code = Kind.UNAUTHENTICATED, "unauthorized"
+    sentence = "A valid credential is required."
+
+    def __init__(self, *, presented: bool) -> None:
+        super().__init__()
+        self.presented = presented
+
+
+class Forbidden(DomainError):
+    kind, code = Kind.FORBIDDEN, "forbidden"
+    sentence = "You may not do this."
+
+
+class FeatureNotLicensed(DomainError):
+    kind, code = Kind.FORBIDDEN, "feature_not_licensed"
+    sentence = "Your licence does not include this feature."
+
+    def __init__(self, feature: str) -> None:
+        super().__init__(members={"feature": feature})
+
+
+class ChatNotFound(DomainError):
+    kind, code = Kind.NOT_FOUND, "chat_not_found"
+    sentence = "There is no such chat."
+
+
+class TurnNotFound(DomainError):
+    kind, code = Kind.NOT_FOUND, "turn_not_found"
+    sentence = "There is no such turn."
+
+
+class ModelNotFound(DomainError):
+    kind, code = Kind.NOT_FOUND, "model_not_found"
+    sentence = "There is no such model."
+
+
+class RequestIdConflict(DomainError):
+    kind, code = Kind.CONFLICT, "request_id_conflict"
+    sentence = "A turn with this request_id exists already and cannot be replayed."
+
+    def __init__(self, turn_state: str) -> None:
+        super().__init__(members={"turn_state": turn_state})
+
+
+class GenerationInProgress(DomainError):
+    kind, code = Kind.CONFLICT, "generation_in_progress"
+    sentence = "Another answer is being generated in this chat."
+
+    def __init__(self, running_request_id: str) -> None:
+        super().__init__(members={"running_request_id": running_request_id})
+
+
+class RequestIdReused(DomainError):
+    kind, code = Kind.MISMATCH, "request_id_reused"
+    sentence = "This request_id belongs to a different message."
+
+
+class InvalidCursor(DomainError):
+    kind, code = Kind.MISMATCH, "invalid_cursor"
+    sentence = "The cursor is not valid for this list."
+
+
+class InvalidLimit(DomainError):
+    kind, code = Kind.MISMATCH, "invalid_limit"
+    sentence = "The limit is out of range."
+
+
+class InputTooLong(DomainError):
+    kind, code = Kind.MISMATCH, "input_too_long"
+    sentence = "The message is longer than the model accepts."
+
+    def __init__(self, *, max_input_tokens: int, estimated_tokens: int) -> None:
+        super().__init__(members={"max_input_tokens": max_input_tokens, "estimated_tokens": estimated_tokens})
+
+
+class ContextBudgetExceeded(DomainError):
+    kind, code = Kind.MISMATCH, "context_budget_exceeded"
+    sentence = "The message and its mandatory context do not fit the model."
+
+    def __init__(self, *, max_input_tokens: int, estimated_tokens: int) -> None:
+        super().__init__(members={"max_input_tokens": max_input_tokens, "estimated_tokens": estimated_tokens})
+
+
+class BodyTooLarge(DomainError):
+    kind, code = Kind.TOO_LARGE, "body_too_large"
+    sentence = "The request body is too large."
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(members={"max_bytes": max_bytes})
+
+
+class UnsupportedContentType(DomainError):
+    kind, code = Kind.UNSUPPORTED, "unsupported_content_type"
+    sentence = "The request body must be application/json."
+
+
+class ServiceUnavailable(DomainError):
+    kind, code = Kind.UNAVAILABLE, "service_unavailable"
+    sentence = "The service cannot take this request right now."
