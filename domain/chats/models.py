@@ -1,0 +1,37 @@
+"""A chat: an ordered list of messages that belongs to one user, with a model that never changes."""
+
+from datetime import datetime
+
+import msgspec
+
+from domain.ids import ChatId, TurnId, UserId
+
+
+class Chat(msgspec.Struct, frozen=True, kw_only=True):
+    """`message_count` counts live messages of all roles; `updated_at` is the time of last activity."""
+
+    id: ChatId
+    user_id: UserId
+    model: str
+    title: str | None
+    is_temporary: bool
+    is_favorite: bool
+    metadata: dict[str, str]
+    message_count: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewChat(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user chooses when creating a chat; `title` is trimmed, `model` resolved and enabled."""
+
+    model: str
+    title: str | None = None
+    is_temporary: bool = False
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Deletion(msgspec.Struct, frozen=True, kw_only=True):
+    """What a soft delete found; a turn that was running has been flagged for cancellation."""
+
+    running_turn: TurnId | None

@@ -1,0 +1,37 @@
+"""What the chat use cases need from the store and from the engine."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from domain.chats.models import Chat, Deletion, NewChat
+from domain.ids import ChatId, TurnId
+from domain.pagination import Page, PageQuery
+
+
+class Chats(Protocol):
+    """Sees the live chats of the scope's owner, nobody else's."""
+
+    async def add(self, chat_id: ChatId, chat: NewChat) -> Chat: ...
+
+    async def get(self, chat_id: ChatId) -> Chat | None: ...
+
+    async def page(self, query: PageQuery) -> Page[Chat]:
+        """Newest activity first, `updated_at desc, id desc`. Raises InvalidCursor for keys of another kind."""
+        ...
+
+    async def rename(self, chat_id: ChatId, title: str) -> Chat | None:
+        """None when there is no such chat. Counts as activity."""
+        ...
+
+    async def soft_delete(self, chat_id: ChatId) -> Deletion | None:
+        """Hides the chat and flags its running turn, if any, for cancellation; None when there is no such chat."""
+        ...
+
+
+class ChatTx(Protocol):
+    @property
+    def chats(self) -> Chats: ...
+
+
+StopTurn = Callable[[TurnId], None]
+"""Tells a turn that its chat is gone, if it runs in this process; returns at once."""

@@ -1,0 +1,89 @@
+"""Create, read, rename, list and soft-delete chats."""
+
+import msgspec
+
+from domain.auth.policy import Action, Policy
+from domain.catalogue.ports import Catalogue
+from domain.catalogue.resolver import choose_for_chat
+from domain.chats.models import Chat, NewChat
+from domain.chats.ports import ChatTx, StopTurn
+from domain.clock import Clock
+from domain.errors import ChatNotFound
+from domain.ids import ChatId, uuid7
+from domain.pagination import Page, PageQuery
+from domain.scope import scope_for
+from domain.subject import Subject
+from domain.unit_of_work import Access, UnitOfWork
+
+
+class ChatDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A chat as asked for: the model may be left to the catalogue."""
+
+    model: str | None = None
+    title: str | None = None
+    is_temporary: bool = False
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def resolved(self, catalogue: Catalogue) -> NewChat:
+        """Raises InvalidModel when the model asked for is unknown or disabled."""
+        return NewChat(
+            model=choose_for_chat(catalogue.models(), self.model).id,
+            title=self.title,
+            is_temporary=self.is_temporary,
+            metadata=self.metadata,
+        )
+
+
+class ChatService:
+    def __init__(
+        self, begin: UnitOfWork[ChatTx], policy: Policy, catalogue: Catalogue, stop_turn: StopTurn, clock: Clock
+    ) -> None:
+        self._begin = begin
+        self._policy = policy
+        self._catalogue = catalogue
+        self._stop_turn = stop_turn
+        self._clock = clock
+
+    async def create(self, who: Subject, draft: ChatDraft) -> Chat:
+        """Raises InvalidModel. The model is fixed for the life of the chat."""
+        self._policy.require(who, Action.CREATE_CHAT)
+        chat = draft.resolved(self._catalogue)
+        async with self._begin(scope_for(who)) as tx:
+            return await tx.chats.add(ChatId(uuid7(self._clock.now())), chat)
+
+    async def get(self, who: Subject, chat_id: ChatId) -> Chat:
+        """Raises ChatNotFound."""
+        self._policy.require(who, Action.READ_CHAT)
+        async with self._begin(scope_for(who), Access.READ) as tx:
+            chat = await tx.chats.get(chat_id)
+        if chat is None:
+            raise ChatNotFound
+        return chat
+
+    async def list(self, who: Subject, query: PageQuery) -> Page[Chat]:
+        """The user's live chats, newest activity first. Raises InvalidCursor."""
+        self._policy.require(who, Action.LIST_CHATS)
+        async with self._begin(scope_for(who), Access.READ) as tx:
+            return await tx.chats.page(query)
+
+    async def rename(self, who: Subject, chat_id: ChatId, title: str) -> Chat:
+        """Raises ChatNotFound."""
+        self._policy.require(who, Action.UPDATE_CHAT)
+        async with self._begin(scope_for(who)) as tx:
+            chat = await tx.chats.rename(chat_id, title)
+        if chat is None:
+            raise ChatNotFound
+        return chat
+
+    async def delete(self, who: Subject, chat_id: ChatId) -> None:
+        """Afterwards the chat is gone for every route and its running turn is being cancelled. Raises ChatNotFound.
+
+        The flag in the row reaches an owner elsewhere with its next heartbeat; the direct word only saves time.
+        """
+        self._policy.require(who, Action.DELETE_CHAT)
+        async with self._begin(scope_for(who)) as tx:
+            deletion = await tx.chats.soft_delete(chat_id)
+        if deletion is None:
+            raise ChatNotFound
+        if deletion.running_turn is not None:
+            self._stop_turn(deletion.running_turn)
