@@ -1,0 +1,62 @@
+"""Who may do what: a closed table of roles and actions, and the licence that every action needs.
+
+Owning an object is not decided here: queries name tenant and owner, so a foreign object does not exist.
+"""
+
+from collections.abc import Mapping
+from enum import Enum, StrEnum
+
+from domain.errors import FeatureNotLicensed, Forbidden
+from domain.subject import Subject
+
+LICENCE_FEATURE = "ai_chat"
+
+
+class Role(StrEnum):
+    USER = "user"
+    VIEWER = "viewer"
+    ADMIN = "admin"
+
+
+class Action(Enum):
+    CREATE_CHAT = "create_chat"
+    READ_CHAT = "read_chat"
+    LIST_CHATS = "list_chats"
+    UPDATE_CHAT = "update_chat"
+    DELETE_CHAT = "delete_chat"
+    LIST_MESSAGES = "list_messages"
+    SEND_MESSAGE = "send_message"
+    READ_TURN = "read_turn"
+    LIST_MODELS = "list_models"
+    READ_MODEL = "read_model"
+
+
+_READING = frozenset(
+    {
+        Action.READ_CHAT,
+        Action.LIST_CHATS,
+        Action.LIST_MESSAGES,
+        Action.READ_TURN,
+        Action.LIST_MODELS,
+        Action.READ_MODEL,
+    }
+)
+_WRITING = frozenset({Action.CREATE_CHAT, Action.UPDATE_CHAT, Action.DELETE_CHAT, Action.SEND_MESSAGE})
+
+PERMISSIONS: Mapping[str, frozenset[Action]] = {
+    Role.USER: _READING | _WRITING,
+    Role.VIEWER: _READING,
+    Role.ADMIN: _READING | _WRITING,
+}
+
+
+class Policy:
+    def require(self, subject: Subject, action: Action) -> None:
+        """Returns only if one of the subject's roles allows the action and its licence covers it.
+
+        A role nobody knows allows nothing. Raises Forbidden before FeatureNotLicensed (engine.md 7.1).
+        """
+        if not any(action in PERMISSIONS.get(role, frozenset()) for role in subject.roles):
+            raise Forbidden
+        if LICENCE_FEATURE not in subject.features:
+            raise FeatureNotLicensed(LICENCE_FEATURE)

@@ -1,0 +1,61 @@
+from itertools import product
+from uuid import UUID
+
+import pytest
+
+from domain.auth.policy import PERMISSIONS, Action, Policy, Role
+from domain.errors import FeatureNotLicensed, Forbidden
+from domain.ids import TenantId, UserId
+from domain.subject import AuthMethod, Subject
+
+READING = {"read_chat", "list_chats", "list_messages", "read_turn", "list_models", "read_model"}
+WRITING = {"create_chat", "update_chat", "delete_chat", "send_message"}
+ALLOWED = {"user": READING | WRITING, "viewer": READING, "admin": READING | WRITING}
+
+
+def subject(*roles: str, features: tuple[str, ...] = ("ai_chat",)) -> Subject:
+    return Subject(
+        tenant_id=TenantId(UUID(int=1)),
+        user_id=UserId(UUID(int=2)),
+        roles=frozenset(roles),
+        features=frozenset(features),
+        auth_method=AuthMethod.JWT,
+    )
+
+
+def test_the_expected_table_names_every_role_and_every_action() -> None:
+    assert set(ALLOWED) == {role.value for role in Role} == set(PERMISSIONS)
+    assert {action.value for action in Action} == READING | WRITING
+
+
+@pytest.mark.parametrize(("role", "action"), list(product(Role, Action)))
+def test_a_role_allows_its_actions_and_no_other(role: Role, action: Action) -> None:
+    if action.value in ALLOWED[role.value]:
+        Policy().require(subject(role.value), action)
+    else:
+        with pytest.raises(Forbidden):
+            Policy().require(subject(role.value), action)
+
+
+@pytest.mark.parametrize("action", list(Action))
+@pytest.mark.parametrize("roles", [(), ("USER",), ("root",), ("",), ("user ",)])
+def test_nobody_without_a_known_role_may_do_anything(roles: tuple[str, ...], action: Action) -> None:
+    with pytest.raises(Forbidden):
+        Policy().require(subject(*roles), action)
+
+
+def test_one_role_that_allows_is_enough() -> None:
+    Policy().require(subject("viewer", "unheard-of", "user"), Action.SEND_MESSAGE)
+
+
+@pytest.mark.parametrize("action", list(Action))
+@pytest.mark.parametrize("features", [(), ("AI_CHAT",), ("ai_chat_extra",)])
+def test_every_action_needs_the_licence(features: tuple[str, ...], action: Action) -> None:
+    with pytest.raises(FeatureNotLicensed) as refusal:
+        Policy().require(subject("user", features=features), action)
+    assert refusal.value.members == {"feature": "ai_chat"}
+
+
+def test_a_missing_role_is_told_before_a_missing_licence() -> None:
+    with pytest.raises(Forbidden):
+        Policy().require(subject("viewer", features=()), Action.SEND_MESSAGE)
