@@ -1,0 +1,97 @@
+"""What the engine reports about itself, and a twin that reports nothing.
+
+Never per delta, and never content: attributes are numbers, ids and closed words (engine.md 11).
+"""
+
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from types import TracebackType
+from typing import Protocol, Self
+
+from domain.telemetry.trace_context import TraceContext
+
+
+class SpanName(StrEnum):
+    SEND = "chat.send"
+    GATES = "turn.gates"
+    CREATE = "turn.create"
+    PROVIDER = "provider.stream"
+    FINALISE = "turn.finalise"
+    REPLAY = "turn.replay"
+    REAP = "turn.reap"
+
+
+class Counted(StrEnum):
+    """Counters of engine.md 11.1 without prefix and `_total`."""
+
+    STREAM_STARTED = "stream_started"
+    STREAM_COMPLETED = "stream_completed"
+    STREAM_FAILED = "stream_failed"
+    STREAM_INCOMPLETE = "stream_incomplete"
+    STREAM_DISCONNECTED = "stream_disconnected"
+    STREAM_REPLAY = "stream_replay"
+    READER_DROPPED = "reader_dropped"
+    TURN_REFUSED = "turn_refused"
+    GRAMMAR_VIOLATION = "grammar_violation"
+    PROVIDER_EVENTS_IGNORED = "provider_events_ignored"
+    UNKNOWN_ERROR_CODE = "unknown_error_code"
+    LOST_RACE = "lost_race"
+    LEASE_LOST = "lease_lost"
+    FINALIZE_RETRY = "finalize_retry"
+    FINALIZE_GAVE_UP = "finalize_gave_up"
+    ORPHAN_FINALIZED = "orphan_finalized"
+    REAP_FAILED = "reap_failed"
+
+
+class Span(Protocol):
+    @property
+    def trace(self) -> TraceContext:
+        """What belongs under this span: hand it to inner spans, to tasks that outlive it, and to the next hop."""
+        ...
+
+    def note(self, **attributes: str | float) -> None:
+        """Adds facts known late. `__` in a name becomes a dot: `gen_ai__request__model`."""
+        ...
+
+    def failed(self, error_type: str) -> None:
+        """Marks the span with a stable code, never with an exception's text."""
+        ...
+
+
+class Telemetry(Protocol):
+    def span(self, name: SpanName, trace: TraceContext, **attributes: str | float) -> AbstractContextManager[Span]:
+        """Times the block as a part of `trace`. A turn keeps the value and goes on under it after its request ended."""
+        ...
+
+    def count(self, event: Counted, **labels: str) -> None:
+        """One more. Labels are closed words, catalogue or provider ids; never tenant, user, chat or request."""
+        ...
+
+
+class SilentSpan:
+    __slots__ = ("trace",)
+
+    def __init__(self, trace: TraceContext) -> None:
+        self.trace = trace
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+    def note(self, **attributes: str | float) -> None:
+        pass
+
+    def failed(self, error_type: str) -> None:
+        pass
+
+
+class SilentTelemetry:
+    def span(self, name: SpanName, trace: TraceContext, **attributes: str | float) -> SilentSpan:  # noqa: ARG002 - silent
+        return SilentSpan(trace)
+
+    def count(self, event: Counted, **labels: str) -> None:
+        pass
