@@ -1,7 +1,7 @@
 """What can be refused, and the stable slug each refusal carries.
 
     DomainError(kind, code, sentence)
-    ├── InvalidRequest, InvalidModel, InvalidTurnState                       invalid
+    ├── InvalidRequest, InvalidModel, InvalidAttachment                      invalid
     ├── Unauthorized                                                         unauthenticated
     ├── Forbidden, FeatureNotLicensed                                        forbidden
     ├── ChatNotFound, TurnNotFound, ModelNotFound                            not_found
@@ -11,7 +11,7 @@
     ├── BodyTooLarge                                                         too_large
     ├── UnsupportedContentType                                               unsupported
     ├── ServiceUnavailable                                                   unavailable
-    └── TurnEnded                                                            the kind of the turn's own code
+    └── TurnEnded (domain/streaming/failures)                                the kind of the turn's own code
 
 No HTTP number stands here: REST, gRPC, jobs and the command line each map the same kinds.
 A missing object and a foreign one raise the same error, so their answers cannot drift apart.
@@ -53,8 +53,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class DomainError(Exception):
     """A refusal. `sentence` is for people and names no internals; `code` is what programs branch on."""
 
-    kind: ClassVar[Kind]
-    code: ClassVar[str]
+    kind: Kind
+    code: str
     sentence: ClassVar[str]
 
     def __init__(
@@ -84,6 +84,11 @@ class InvalidRequest(DomainError):
 class InvalidModel(DomainError):
     kind, code = Kind.INVALID, "invalid_model"
     sentence = "The model does not exist or cannot be used."
+
+
+class InvalidAttachment(DomainError):
+    kind, code = Kind.INVALID, "invalid_attachment"
+    sentence = "An attachment cannot be used with this message."
 
 
 class Unauthorized(DomainError):

@@ -1,0 +1,73 @@
+"""History and the new message, made into one prompt that fits the model (engine.md 6.1, 6.2). Pure."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from domain.catalogue.models import Estimation, ModelSpec
+from domain.context.token_estimator import estimate_prompt_tokens
+from domain.errors import ContextBudgetExceeded, InputTooLong
+from domain.providers.request import AssistantText, Item, UserText
+
+
+class PastExchange(Protocol):
+    @property
+    def user_text(self) -> str: ...
+
+    @property
+    def assistant_text(self) -> str: ...
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """An assembled prompt with its estimate; the last item is the user's text, verbatim and alone."""
+
+    instructions: str | None
+    items: tuple[Item, ...]
+    estimated_tokens: int
+
+
+def assemble(model: ModelSpec, budgets: Estimation, history: Sequence[PastExchange], content: str) -> Plan:
+    """The newest whole exchanges that fit, oldest dropped first; `history` comes oldest first.
+
+    Raises InputTooLong when the message alone is too long for the model, ContextBudgetExceeded when it does not
+    fit together with the instructions. Neither is ever cut.
+    """
+    alone = estimate_prompt_tokens(_size_bytes(content), budgets)
+    if alone > model.max_input_tokens:
+        raise InputTooLong(max_input_tokens=model.max_input_tokens, estimated_tokens=alone)
+    room = min(model.max_input_tokens, model.context_window - model.max_output_tokens)
+    mandatory_bytes = _size_bytes(model.system_prompt) + _size_bytes(content)
+    estimate = estimate_prompt_tokens(mandatory_bytes, budgets)
+    if estimate > room:
+        raise ContextBudgetExceeded(max_input_tokens=room, estimated_tokens=estimate)
+    kept, total_bytes = _newest_that_fit(history, mandatory_bytes, room, budgets)
+    return Plan(
+        instructions=model.system_prompt or None,
+        items=(*_items(kept), UserText(content)),
+        estimated_tokens=estimate_prompt_tokens(total_bytes, budgets),
+    )
+
+
+def _newest_that_fit(
+    history: Sequence[PastExchange], total_bytes: int, room: int, budgets: Estimation
+) -> tuple[Sequence[PastExchange], int]:
+    first = len(history)
+    for exchange in reversed(history):
+        grown_bytes = total_bytes + _size_bytes(exchange.user_text) + _size_bytes(exchange.assistant_text)
+        if estimate_prompt_tokens(grown_bytes, budgets) > room:
+            break
+        first, total_bytes = first - 1, grown_bytes
+    return history[first:], total_bytes
+
+
+def _items(history: Sequence[PastExchange]) -> list[Item]:
+    items: list[Item] = []
+    for exchange in history:
+        items.append(UserText(exchange.user_text))
+        items.append(AssistantText(exchange.assistant_text))
+    return items
+
+
+def _size_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

@@ -1,0 +1,126 @@
+"""One turn from its first event to its last: provider → transcript → feed → books → terminal event."""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+
+from domain.providers.events import ProviderEvent
+from domain.providers.ports import CallControl, Provider
+from domain.providers.request import ProviderRequest
+from domain.streaming.events import Citations, StreamStarted
+from domain.streaming.failures import turn_error
+from domain.streaming.feed import Feed
+from domain.streaming.models import INTERNAL_FAULT, Ending, Stopped, StopReason, StreamLimits
+from domain.streaming.phase import PhaseViolation
+from domain.streaming.ports import Closing, EndOfTurn, TurnBrief
+from domain.streaming.transcript import Transcript
+from domain.telemetry.ports import Counted, Telemetry
+
+_log = logging.getLogger(__name__)
+
+
+class TurnActor:
+    """Runs one turn and always returns: the task group it lives in holds the turns of every tenant.
+
+    Upstream first, books second: by the time anything waits for the database the provider connection is gone.
+    """
+
+    def __init__(
+        self,
+        brief: TurnBrief,
+        provider: Provider,
+        request: ProviderRequest,
+        transcript: Transcript,
+        feed: Feed,
+        end_of_turn: EndOfTurn,
+        limits: StreamLimits,
+        telemetry: Telemetry,
+    ) -> None:
+        self.brief = brief
+        self.transcript = transcript
+        self.feed = feed
+        self.control = CallControl()
+        self._provider = provider
+        self._request = request
+        self._end_of_turn = end_of_turn
+        self._limits = limits
+        self._telemetry = telemetry
+        self._scope = anyio.CancelScope()
+        self._stop_reason: StopReason | None = None
+        self._settling = False
+
+    def stop(self, reason: StopReason) -> None:
+        """The one door for stopping: synchronous, idempotent, safe in any `finally`. The first reason wins."""
+        if self._stop_reason is None and not self._settling:
+            self._stop_reason = reason
+            self.control.cancelled = True
+            self._scope.cancel()
+
+    async def run(self) -> None:
+        ending: Ending = INTERNAL_FAULT
+        try:
+            ending = await self._generate()
+        finally:
+            # A plain statement after the scope would be skipped when the whole group is cancelled.
+            self._settling = True
+            with anyio.CancelScope(shield=True):
+                await self._settle(ending)
+
+    async def _generate(self) -> Ending:
+        try:
+            self.feed.publish(self._started())
+            with self._scope, anyio.move_on_after(self._limits.turn_deadline.total_seconds()) as patience:
+                return await self._relay()
+        except PhaseViolation:
+            self._telemetry.count(Counted.GRAMMAR_VIOLATION, kind="turn")
+            _log.exception("turn_phase_violation")
+            return INTERNAL_FAULT
+        except Exception:
+            _log.exception("turn_failed")
+            return INTERNAL_FAULT
+        if patience.cancelled_caught:
+            return Stopped(reason=StopReason.TURN_TIMEOUT)
+        return Stopped(reason=self._stop_reason or StopReason.DRAIN)
+
+    async def _relay(self) -> Ending:
+        async with self._provider.stream(self._request, self.control) as batches:
+            return await self._publish_all(batches)
+
+    async def _publish_all(self, batches: AsyncIterator[Sequence[ProviderEvent]]) -> Ending:
+        feed, fold = self.feed, self.transcript.fold
+        async for batch in batches:
+            for event in batch:
+                published = fold(event)
+                if published is not None:
+                    feed.publish(published)
+                    if feed.full:
+                        await feed.wait_for_room(self._limits.send_deadline)
+            if self.transcript.ending is not None:
+                return self.transcript.ending
+        # A provider that breaks its promise of a terminal event is a bug of its adapter.
+        return INTERNAL_FAULT
+
+    async def _settle(self, ending: Ending) -> None:
+        try:
+            if self.transcript.citations:
+                self.feed.publish(Citations(tuple(self.transcript.citations)))
+            self.feed.publish(await self._end_of_turn.finish(self._closing(ending)))
+        except Exception:
+            _log.exception("turn_settlement_failed")
+            self.feed.publish(turn_error("internal_error", self.brief.trace.trace_id, retryable=True))
+        finally:
+            self.feed.close()
+
+    def _closing(self, ending: Ending) -> Closing:
+        return Closing(
+            brief=self.brief,
+            ending=ending,
+            transcript=self.transcript,
+            provider_called=self.control.called,
+            last_number=self.feed.next_number,
+        )
+
+    def _started(self) -> StreamStarted:
+        brief = self.brief
+        return StreamStarted(request_id=str(brief.request_id), message_id=str(brief.message_id), is_new_turn=True)

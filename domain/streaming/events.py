@@ -1,0 +1,68 @@
+"""The events of one turn as its readers get them; members stand in wire order (api.md 4.2)."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from domain.providers.events import Citation
+
+
+class StreamStarted(msgspec.Struct, frozen=True, kw_only=True):
+    request_id: str
+    message_id: str
+    is_new_turn: bool
+
+
+class Delta(msgspec.Struct, frozen=True):
+    type: Literal["text", "reasoning"]
+    content: str
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    phase: Literal["start", "done"]
+    name: str
+    details: dict[str, object]
+
+
+class Citations(msgspec.Struct, frozen=True):
+    """At most one a turn, never empty."""
+
+    items: tuple[Citation, ...]
+
+
+class TokenUsage(msgspec.Struct, frozen=True, kw_only=True):
+    input_tokens: int
+    output_tokens: int
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """`ttft_ms` is null when no text came."""
+
+    ttft_ms: int | None
+    total_ms: int
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    usage: TokenUsage
+    effective_model: str
+    selected_model: str
+    quota_decision: str
+    downgrade_from: str | None = None
+    downgrade_reason: str | None = None
+    quota_warnings: tuple[()]
+    finish_reason: str
+    timing: Timing
+
+
+class TurnError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    code: str
+    message: str
+    retryable: bool
+    retry_after_ms: int | None = None
+    trace_id: str
+
+
+StreamEvent: TypeAlias = StreamStarted | Delta | Tool | Citations | Done | TurnError
+
+Numbered: TypeAlias = tuple[int, StreamEvent]
+"""An event and its number in the turn, counted from 1."""

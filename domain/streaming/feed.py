@@ -1,0 +1,81 @@
+"""The one place of order: every event of a turn is numbered, checked, appended and announced here."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import anyio
+
+from domain.streaming.channel import Receiver
+from domain.streaming.events import StreamEvent
+from domain.streaming.phase import Phase, advance
+from domain.streaming.tail import Tail
+
+
+class Feed:
+    """A turn's events on their way to its readers.
+
+    `deserted` is called when the last reader has gone and the turn has not ended. A reader that stays a full
+    channel (`capacity` events) behind holds the turn up, hence its provider, until it is dropped.
+    """
+
+    def __init__(self, capacity: int, deserted: Callable[[], None]) -> None:
+        self._capacity = capacity
+        self._deserted = deserted
+        self._tail = Tail()
+        self._phase = Phase.IDLE
+        self._receivers: list[Receiver] = []
+        self._room: asyncio.Future[None] | None = None
+
+    @property
+    def next_number(self) -> int:
+        return self._tail.last + 1
+
+    def attach(self, reader_deadline: timedelta) -> Receiver:
+        """A reader of everything from here on; if nobody begins to read by then, it counts as left."""
+        receiver = Receiver(self._tail, self._tail.last, self._reader_advanced, self._reader_left)
+        self._receivers.append(receiver)
+        asyncio.get_running_loop().call_later(reader_deadline.total_seconds(), receiver.leave_unless_begun)
+        return receiver
+
+    def publish(self, event: StreamEvent) -> None:
+        """Raises PhaseViolation, and then nothing was published."""
+        self._phase = advance(self._phase, event)
+        self._tail.append(event)
+        if not self._receivers:
+            self._tail.forget(self._tail.last)
+        for receiver in self._receivers:
+            receiver.wake()
+
+    def close(self) -> None:
+        """No event follows; readers end once they have taken what waits."""
+        for receiver in self._receivers:
+            receiver.close()
+        self._receivers.clear()
+
+    @property
+    def full(self) -> bool:
+        return any(receiver.lag >= self._capacity for receiver in self._receivers)
+
+    async def wait_for_room(self, deadline: timedelta) -> None:
+        """Returns when every reader has room again; one that has none by then is dropped."""
+        with anyio.move_on_after(deadline.total_seconds()):
+            while self.full:
+                self._room = asyncio.get_running_loop().create_future()
+                await self._room
+        for receiver in tuple(self._receivers):
+            if receiver.lag >= self._capacity:
+                receiver.drop()
+
+    def _reader_advanced(self) -> None:
+        self._tail.forget(min((receiver.cursor for receiver in self._receivers), default=self._tail.last))
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def _reader_left(self, receiver: Receiver) -> None:
+        if receiver not in self._receivers:
+            return
+        self._receivers.remove(receiver)
+        self._reader_advanced()
+        if not self._receivers:
+            self._deserted()

@@ -1,0 +1,58 @@
+"""What a turn asks of those who start it and settle it."""
+
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from domain.catalogue.resolver import Resolution
+from domain.ids import ChatId, MessageId, RequestId, TurnId
+from domain.scope import AccessScope
+from domain.streaming.events import Done, TurnError
+from domain.streaming.models import Ending
+from domain.streaming.transcript import Transcript
+from domain.telemetry.trace_context import TraceContext
+
+
+class OnDisconnect(StrEnum):
+    CANCEL = "cancel"
+    CONTINUE = "continue"
+
+
+class TurnBrief(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a running turn that does not change while it runs.
+
+    `started` is the clock's monotonic reading at which it was accepted; `epoch` fences every write of its owner.
+    """
+
+    turn_id: TurnId
+    chat_id: ChatId
+    scope: AccessScope
+    request_id: RequestId
+    message_id: MessageId
+    epoch: int
+    on_disconnect: OnDisconnect
+    resolution: Resolution
+    prompt_tokens_estimate: int
+    trace: TraceContext
+    started: float
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn that has stopped, as its books are closed: `last_number` is that of the coming terminal event."""
+
+    brief: TurnBrief
+    ending: Ending
+    transcript: Transcript
+    provider_called: bool
+    last_number: int
+
+
+class EndOfTurn(Protocol):
+    async def finish(self, closing: Closing) -> Done | TurnError:
+        """Closes the books in one commit, within its own deadline, and says what the readers are told.
+
+        Never raises but for a cancellation. When the commit did not happen in time the readers are told
+        `internal_error` and the turn is left to the reaper.
+        """
+        ...

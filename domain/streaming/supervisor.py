@@ -1,0 +1,113 @@
+"""Owns every running turn of this process: starts them, stops them, sees them off."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import anyio
+from anyio.abc import TaskGroup
+
+from domain.errors import ServiceUnavailable
+from domain.ids import TurnId
+from domain.providers.ports import Provider
+from domain.providers.request import ProviderRequest
+from domain.streaming.actor import TurnActor
+from domain.streaming.channel import Receiver
+from domain.streaming.feed import Feed
+from domain.streaming.models import StopReason, StreamLimits
+from domain.streaming.ports import EndOfTurn, OnDisconnect, TurnBrief
+from domain.streaming.transcript import Transcript
+from domain.telemetry.ports import Counted, Telemetry
+
+_BUSY = timedelta(seconds=1)
+
+
+class TurnSupervisor:
+    """Turns live in its task group, never in a request: a reader may come, go or stall without touching one."""
+
+    def __init__(
+        self,
+        end_of_turn: EndOfTurn,
+        limits: StreamLimits,
+        monotonic: Callable[[], float],
+        telemetry: Telemetry,
+    ) -> None:
+        self._end_of_turn = end_of_turn
+        self._limits = limits
+        self._monotonic = monotonic
+        self._telemetry = telemetry
+        self._tasks: TaskGroup | None = None
+        self._turns: dict[TurnId, TurnActor] = {}
+        self._idle = anyio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Turns can be started inside. Leaving waits for those still running; `drain` first."""
+        async with anyio.create_task_group() as self._tasks:
+            yield
+
+    def running_turns(self) -> tuple[TurnActor, ...]:
+        return tuple(self._turns.values())
+
+    def require_permit(self) -> None:
+        """Raises ServiceUnavailable when this process runs as many turns as it may."""
+        if len(self._turns) >= self._limits.max_running:
+            raise ServiceUnavailable(retry_after=_BUSY)
+
+    def start(self, brief: TurnBrief, provider: Provider, request: ProviderRequest) -> Receiver:
+        """Starts the turn and returns its first reader. Without an await, so nothing can fall in between.
+
+        A reader that nobody begins to read within `reader_deadline` counts as left: its handler died on the way.
+        """
+        if self._tasks is None:
+            raise RuntimeError("turns are started inside running()")
+        feed = Feed(self._limits.capacity, lambda: self._deserted(brief))
+        actor = TurnActor(
+            brief,
+            provider,
+            request,
+            Transcript(
+                self._monotonic,
+                self._limits.max_text_bytes,
+                exposes_reasoning=brief.resolution.effective.exposes_reasoning,
+            ),
+            feed,
+            self._end_of_turn,
+            self._limits,
+            self._telemetry,
+        )
+        self._turns[brief.turn_id] = actor
+        self._tasks.start_soon(self._run, actor)
+        return feed.attach(self._limits.reader_deadline)
+
+    def stop(self, turn_id: TurnId, reason: StopReason) -> None:
+        """Stops the turn if it runs here."""
+        actor = self._turns.get(turn_id)
+        if actor is not None:
+            actor.stop(reason)
+
+    async def drain(self, patience: timedelta) -> None:
+        """Returns when no turn runs: those that do not end by themselves in time end as `server_shutdown`."""
+        with anyio.move_on_after(patience.total_seconds()):
+            await self._until_idle()
+        for actor in self.running_turns():
+            actor.stop(StopReason.DRAIN)
+        await self._until_idle()
+
+    async def _until_idle(self) -> None:
+        while self._turns:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    async def _run(self, actor: TurnActor) -> None:
+        try:
+            await actor.run()
+        finally:
+            del self._turns[actor.brief.turn_id]
+            if not self._turns:
+                self._idle.set()
+
+    def _deserted(self, brief: TurnBrief) -> None:
+        self._telemetry.count(Counted.STREAM_DISCONNECTED)
+        if brief.on_disconnect is OnDisconnect.CANCEL:
+            self.stop(brief.turn_id, StopReason.DISCONNECT)

@@ -1,0 +1,105 @@
+"""What a turn has said so far: provider events folded into text, citations, usage and times. Pure."""
+
+from collections.abc import Callable
+
+from domain.providers.errors import VERDICTS
+from domain.providers.events import (
+    Accepted,
+    Citation,
+    CitationFound,
+    Completed,
+    Failed,
+    Finish,
+    ProviderEvent,
+    ReasoningDelta,
+    TextDelta,
+    ToolDone,
+    ToolStart,
+    Usage,
+    UsageReport,
+)
+from domain.streaming.events import Delta, StreamEvent, Tool
+from domain.streaming.models import Broke, Ending, Finished
+
+
+class Transcript:
+    """`fold` is told every provider event in order and answers with what the readers get of it.
+
+    `ending` is set by the first terminal, or when the text has grown to `max_text_bytes`; later events are ignored.
+    `first_token` is the clock's reading at the first text, reasoning or tool event.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], max_text_bytes: int, *, exposes_reasoning: bool) -> None:
+        self._monotonic = monotonic
+        self._room_bytes = max_text_bytes
+        self._exposes_reasoning = exposes_reasoning
+        self._parts: list[str] = []
+        self._provisional: Usage | None = None
+        self.generated_bytes = 0
+        self.citations: list[Citation] = []
+        self.first_token: float | None = None
+        self.ending: Ending | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self._parts)
+
+    def fold(self, event: ProviderEvent) -> StreamEvent | None:
+        if self.ending is not None:
+            return None
+        if type(event) is TextDelta:
+            return self._text(event.text)
+        return self._other(event)
+
+    def _text(self, text: str) -> StreamEvent:
+        if self.first_token is None:
+            self.first_token = self._monotonic()
+        self._parts.append(text)
+        self._grow(text)
+        return Delta("text", text)
+
+    def _other(self, event: ProviderEvent) -> StreamEvent | None:
+        match event:
+            case ReasoningDelta(text):
+                return self._reasoning(text)
+            case ToolStart(_, name, details):
+                return self._tool(Tool(phase="start", name=name, details=details))
+            case ToolDone(_, name, details):
+                return self._tool(Tool(phase="done", name=name, details=details))
+            case CitationFound(citation):
+                self.citations.append(citation)
+            case UsageReport(usage):
+                self._provisional = usage
+            case Completed():
+                self.ending = Finished(finish=event.finish, usage=event.usage or self._provisional)
+            case Failed():
+                self.ending = self._broke(event)
+            case Accepted() | TextDelta():
+                pass
+        return None
+
+    def _reasoning(self, text: str) -> StreamEvent | None:
+        if self.first_token is None:
+            self.first_token = self._monotonic()
+        self._grow(text)
+        return Delta("reasoning", text) if self._exposes_reasoning else None
+
+    def _tool(self, tool: Tool) -> Tool:
+        if self.first_token is None:
+            self.first_token = self._monotonic()
+        return tool
+
+    def _grow(self, text: str) -> None:
+        size_bytes = len(text) if text.isascii() else len(text.encode())
+        self.generated_bytes += size_bytes
+        if self.generated_bytes >= self._room_bytes:
+            self.ending = Finished(finish=Finish.LENGTH, usage=self._provisional)
+
+    def _broke(self, event: Failed) -> Broke:
+        verdict = VERDICTS[event.failure.kind]
+        return Broke(
+            code=verdict.code,
+            retryable=verdict.retryable,
+            retry_after_ms=event.failure.retry_after_ms,
+            usage=event.usage or self._provisional,
+        )

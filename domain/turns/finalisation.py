@@ -1,0 +1,98 @@
+"""Closes the books of a turn: one commit, then the readers are told. Every ending comes through here."""
+
+import logging
+import random
+from datetime import timedelta
+
+import anyio
+
+from domain.catalogue.models import Estimation
+from domain.clock import Clock
+from domain.errors import ServiceUnavailable
+from domain.streaming.events import Done, TurnError
+from domain.streaming.failures import turn_error
+from domain.streaming.models import Stopped, StopReason
+from domain.streaming.ports import Closing
+from domain.telemetry.ports import Counted, SpanName, Telemetry
+from domain.turns.models import TurnResult, TurnState
+from domain.turns.outcome import result_of, terminal_of
+from domain.turns.ports import TurnTx
+from domain.unit_of_work import LostRace, UnitOfWork
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+
+
+class TurnFinaliser:
+    """`begin` runs on the reserved pool, so that an ending never waits behind requests.
+
+    `lease` tells the readers of a turn that could not be settled when the reaper will have ended it.
+    """
+
+    def __init__(
+        self,
+        begin: UnitOfWork[TurnTx],
+        budgets: Estimation,
+        deadline: timedelta,
+        lease: timedelta,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._begin = begin
+        self._budgets = budgets
+        self._deadline = deadline
+        self._lease = lease
+        self._clock = clock
+        self._telemetry = telemetry
+
+    async def finish(self, closing: Closing) -> Done | TurnError:
+        if closing.ending == Stopped(reason=StopReason.LEASE_LOST):
+            return self._untold(closing)
+        result = result_of(closing, self._budgets, self._clock)
+        with (
+            self._telemetry.span(SpanName.FINALISE, closing.brief.trace),
+            anyio.move_on_after(self._deadline.total_seconds()),
+        ):
+            if await self._settled(closing, result):
+                self._count(closing, result)
+                return terminal_of(closing, result)
+            self._telemetry.count(Counted.LOST_RACE)
+            return self._untold(closing)
+        self._telemetry.count(Counted.FINALIZE_GAVE_UP)
+        _log.error("turn_not_settled", extra={"turn_id": str(closing.brief.turn_id)})
+        return self._untold(closing)
+
+    async def _settled(self, closing: Closing, result: TurnResult) -> bool:
+        """Tries until the deadline around it. False when somebody else owns or has ended the turn."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return await self._commit(closing, result)
+            except (ServiceUnavailable, LostRace):
+                self._telemetry.count(Counted.FINALIZE_RETRY)
+            await anyio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    async def _commit(self, closing: Closing, result: TurnResult) -> bool:
+        brief = closing.brief
+        async with self._begin(brief.scope) as tx:
+            if await tx.turns.finish(brief.turn_id, brief.epoch, result):
+                return True
+            fence = await tx.turns.fence(brief.turn_id)
+        # A commit whose reply was lost is ours: nobody else ends a turn under our epoch.
+        return fence is not None and fence.owner_epoch == brief.epoch and fence.state is result.state
+
+    def _untold(self, closing: Closing) -> TurnError:
+        retry_after_ms = int(self._lease.total_seconds() * 1000)
+        return turn_error("internal_error", closing.brief.trace.trace_id, retryable=True, retry_after_ms=retry_after_ms)
+
+    def _count(self, closing: Closing, result: TurnResult) -> None:
+        model = closing.brief.resolution.effective
+        labels = {"provider": model.provider_id, "model": model.id}
+        if result.state is TurnState.COMPLETED:
+            self._telemetry.count(Counted.STREAM_COMPLETED, **labels)
+        else:
+            code = result.error_code or "turn_cancelled"
+            self._telemetry.count(Counted.STREAM_FAILED, error_code=code, **labels)

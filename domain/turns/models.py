@@ -1,0 +1,159 @@
+"""A turn: one user message and the attempt to answer it, named inside its chat by the client's request_id."""
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from domain.chats.service import ChatDraft
+from domain.ids import ChatId, MessageId, OwnerId, RequestId, TurnId
+from domain.messages.models import Message
+from domain.providers.events import Citation, Finish
+from domain.scope import AccessScope
+from domain.streaming.ports import OnDisconnect, TurnBrief
+
+
+class TurnState(StrEnum):
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+PUBLIC_STATES: dict[TurnState, str] = {
+    TurnState.RUNNING: "running",
+    TurnState.COMPLETED: "done",
+    TurnState.FAILED: "error",
+    TurnState.CANCELLED: "cancelled",
+}
+"""Stored states as clients see them (api.md 3.2)."""
+
+
+class TurnKind(StrEnum):
+    SEND = "send"
+    CREATE_SEND = "create_send"
+
+
+class UsageSource(StrEnum):
+    REPORTED = "reported"
+    ESTIMATED = "estimated"
+    UNKNOWN = "unknown"
+
+
+class SendCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks for. The target is a chat that exists, or a draft of one to be created with the message."""
+
+    target: ChatId | ChatDraft
+    content: str
+    request_id: RequestId | None = None
+    attachment_ids: tuple[str, ...] = ()
+    web_search: bool = False
+    on_disconnect: OnDisconnect = OnDisconnect.CANCEL
+    metadata: dict[str, str] | None = None
+
+    def fingerprint(self) -> bytes:
+        """SHA-256 of what makes two calls under one key the same call (api.md 1.5)."""
+        identity = ("send", self.content, self.attachment_ids, self.web_search)
+        return hashlib.sha256(msgspec.json.encode(identity)).digest()
+
+
+class TurnSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Enough of a turn to decide what its request_id answers with."""
+
+    id: TurnId
+    chat_id: ChatId
+    request_id: RequestId
+    state: TurnState
+    fingerprint: bytes
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """What one read of a chat shows to a send: `revision` proves at the write that nothing has moved since."""
+
+    chat_id: ChatId
+    model: str
+    revision: int
+    same_request: TurnSummary | None
+    running_request_id: RequestId | None
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier turn as the model gets to see it again."""
+
+    user_text: str
+    assistant_text: str
+
+
+class NewTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a turn at its start: the running turn and its user message."""
+
+    kind: TurnKind
+    fingerprint: bytes
+    content: str
+    metadata: dict[str, str] | None
+    user_message_id: MessageId
+    owner: OwnerId
+    brief: TurnBrief
+
+
+class SavedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a running answer, kept in case its owner is lost."""
+
+    brief: TurnBrief
+    part_no: int
+    last_event: int
+    body: str
+
+
+class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a turn came to: the columns its terminal row carries. `text` None stores no answer message."""
+
+    state: TurnState
+    finish: Finish | None
+    error_code: str | None
+    text: str | None
+    citations: tuple[Citation, ...]
+    usage_source: UsageSource
+    input_tokens: int
+    output_tokens: int
+    ttft_ms: int | None
+    total_ms: int
+    last_number: int
+
+
+class Fence(msgspec.Struct, frozen=True, kw_only=True):
+    """Who owns a turn right now."""
+
+    state: TurnState
+    owner_epoch: int
+
+
+class LeasedTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn whose owner was lost, now ours under a new epoch."""
+
+    turn_id: TurnId
+    scope: AccessScope
+    owner_epoch: int
+    cancel_requested: bool
+    age_ms: int
+
+
+class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A completed turn as its rows tell it."""
+
+    request_id: RequestId
+    chat_id: ChatId
+    user_message_id: MessageId
+    message: Message
+    selected_model: str
+    effective_model: str
+    quota_decision: str
+    downgrade_reason: str | None
+    finish: Finish
+    input_tokens: int
+    output_tokens: int
+    ttft_ms: int | None
+    total_ms: int
+    last_number: int
+    completed_at: datetime

@@ -1,0 +1,116 @@
+"""The one transaction that makes a turn: chat row, user message, running turn; then the turn starts."""
+
+from datetime import timedelta
+
+import anyio
+
+from domain.clock import Clock
+from domain.errors import ServiceUnavailable
+from domain.ids import ChatId, MessageId, OwnerId, TurnId, uuid7
+from domain.providers.ports import Providers
+from domain.providers.request import ProviderRequest, Purpose
+from domain.scope import AccessScope
+from domain.streaming.channel import Receiver
+from domain.streaming.ports import TurnBrief
+from domain.streaming.supervisor import TurnSupervisor
+from domain.telemetry.trace_context import TraceContext
+from domain.turns.admission import Admitted
+from domain.turns.models import NewTurn, TurnKind
+from domain.turns.ports import TurnTx
+from domain.unit_of_work import Access, LostRace, OutcomeUnknown, TransactionConflict, UnitOfWork
+
+_FIRST_EPOCH = 1
+_FIRST_REVISION = 0
+_PATIENCE = timedelta(seconds=10)
+_SOON = timedelta(seconds=1)
+
+
+class Opening:
+    def __init__(
+        self,
+        begin: UnitOfWork[TurnTx],
+        supervisor: TurnSupervisor,
+        providers: Providers,
+        owner: OwnerId,
+        lease: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._begin = begin
+        self._supervisor = supervisor
+        self._providers = providers
+        self._owner = owner
+        self._lease = lease
+        self._clock = clock
+
+    async def open(self, scope: AccessScope, admitted: Admitted, trace: TraceContext) -> tuple[ChatId, Receiver] | None:
+        """The started turn's first reader; None when the chat moved on since it was read, and nothing was written.
+
+        Commit and start share one shielded block, so a client that goes away cannot fall between them.
+        Raises ServiceUnavailable.
+        """
+        with anyio.move_on_after(_PATIENCE.total_seconds(), shield=True):
+            turn = self._new_turn(scope, admitted, trace)
+            if not await self._written(turn, admitted):
+                return None
+            return turn.brief.chat_id, self._start(turn.brief, admitted)
+        raise ServiceUnavailable(retry_after=_SOON)
+
+    async def _written(self, turn: NewTurn, admitted: Admitted) -> bool:
+        chat_id = turn.brief.chat_id
+        revision = _FIRST_REVISION if admitted.gate is None else admitted.gate.revision
+        try:
+            async with self._begin(turn.brief.scope) as tx:
+                if admitted.new_chat is not None:
+                    await tx.chats.add(chat_id, admitted.new_chat)
+                user_seq = await tx.turns.reserve_seq(chat_id, revision)
+                if user_seq is not None:
+                    await tx.turns.open(turn, user_seq, self._lease)
+        except (LostRace, TransactionConflict):
+            return False
+        except OutcomeUnknown:
+            return await self._was_committed(turn.brief)
+        return user_seq is not None
+
+    async def _was_committed(self, brief: TurnBrief) -> bool:
+        """The turn id is ours alone, so its row answers what the lost reply would have said."""
+        async with self._begin(brief.scope, Access.READ) as tx:
+            return await tx.turns.fence(brief.turn_id) is not None
+
+    def _start(self, brief: TurnBrief, admitted: Admitted) -> Receiver:
+        model = brief.resolution.effective
+        request = ProviderRequest(
+            purpose=Purpose.CHAT,
+            model=model.provider_model_id,
+            catalog_model=model.id,
+            instructions=admitted.plan.instructions,
+            items=admitted.plan.items,
+            max_output_tokens=model.max_output_tokens,
+            params=model.api_params,
+            deadlines=model.deadlines,
+            traceparent=brief.trace.traceparent(),
+        )
+        return self._supervisor.start(brief, self._providers.for_provider(model.provider_id), request)
+
+    def _new_turn(self, scope: AccessScope, admitted: Admitted, trace: TraceContext) -> NewTurn:
+        now, command = self._clock.now(), admitted.command
+        return NewTurn(
+            kind=TurnKind.SEND if admitted.gate is not None else TurnKind.CREATE_SEND,
+            fingerprint=command.fingerprint(),
+            content=command.content,
+            metadata=command.metadata,
+            user_message_id=MessageId(uuid7(now)),
+            owner=self._owner,
+            brief=TurnBrief(
+                turn_id=TurnId(uuid7(now)),
+                chat_id=ChatId(uuid7(now)) if admitted.gate is None else admitted.gate.chat_id,
+                scope=scope,
+                request_id=admitted.request_id,
+                message_id=MessageId(uuid7(now)),
+                epoch=_FIRST_EPOCH,
+                on_disconnect=command.on_disconnect,
+                resolution=admitted.resolution,
+                prompt_tokens_estimate=admitted.plan.estimated_tokens,
+                trace=trace,
+                started=self._clock.monotonic(),
+            ),
+        )

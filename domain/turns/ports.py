@@ -1,0 +1,88 @@
+"""What turns need from the store."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from domain.chats.ports import Chats
+from domain.ids import ChatId, OwnerId, RequestId, TurnId
+from domain.streaming.models import StopReason
+from domain.streaming.ports import TurnBrief
+from domain.turns.models import (
+    Exchange,
+    Fence,
+    Gate,
+    LeasedTurn,
+    NewTurn,
+    SavedPart,
+    StoredAnswer,
+    TurnResult,
+    TurnSummary,
+)
+
+
+class Turns(Protocol):
+    """Sees the turns of the scope's owner, nobody else's."""
+
+    async def gate(self, chat_id: ChatId, request_id: RequestId) -> Gate | None:
+        """The chat as a send meets it, in one read; None when there is no such live chat."""
+        ...
+
+    async def created_by(self, request_id: RequestId) -> TurnSummary | None:
+        """The turn that created its chat under this key; keys of creating sends are unique per user."""
+        ...
+
+    async def history(self, chat_id: ChatId, newest: int, max_bytes: int) -> Sequence[Exchange]:
+        """The newest answered turns that users saw an answer of, oldest first, within both bounds."""
+        ...
+
+    async def reserve_seq(self, chat_id: ChatId, revision: int) -> int | None:
+        """Locks the chat row and allots two seqs, returning the first; None when the chat moved on or is gone."""
+        ...
+
+    async def open(self, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
+        """Inserts the running turn, leased to its owner, and its user message; the answer will be `user_seq + 1`.
+
+        Raises LostRace when another turn of the chat runs or holds the key.
+        """
+        ...
+
+    async def finish(self, turn_id: TurnId, epoch: int, result: TurnResult) -> bool:
+        """Moves a running turn to its terminal state and stores its answer; False when the fence does not hold."""
+        ...
+
+    async def fence(self, turn_id: TurnId) -> Fence | None: ...
+
+    async def answer(self, turn_id: TurnId) -> StoredAnswer | None:
+        """A completed turn with its answer."""
+        ...
+
+    async def saved_text(self, turn_id: TurnId) -> str:
+        """What its owner had saved of the answer before it was lost."""
+        ...
+
+
+class TurnTx(Protocol):
+    @property
+    def chats(self) -> Chats: ...
+
+    @property
+    def turns(self) -> Turns: ...
+
+
+class Leases(Protocol):
+    """The statements that span tenants: they return ids and flags, no content."""
+
+    async def beat(
+        self, owned: Sequence[TurnBrief], grown: Sequence[SavedPart], lease: timedelta
+    ) -> Mapping[TurnId, StopReason | None]:
+        """Extends every lease still ours and stores what its answer has grown by, in one transaction.
+
+        Tells for each turn renewed why somebody asked for its cancellation, if anybody did; one that is missing
+        from the answer is locked, ended or owned by somebody else. Raises ServiceUnavailable.
+        """
+        ...
+
+    async def claim_expired(self, owner: OwnerId, lease: timedelta, at_most: int) -> Sequence[LeasedTurn]:
+        """Takes over running turns whose lease ran out, each under a new epoch; safe when several reapers run."""
+        ...

@@ -1,0 +1,43 @@
+"""A turn that has ended, told again from its rows in condensed form (api.md 4.5). Pure."""
+
+from collections.abc import Sequence
+
+from domain.streaming.events import (
+    Citations,
+    Delta,
+    Done,
+    Numbered,
+    StreamEvent,
+    StreamStarted,
+    Timing,
+    TokenUsage,
+)
+from domain.turns.models import StoredAnswer
+
+
+def replayed(answer: StoredAnswer) -> Sequence[Numbered]:
+    """`stream_started` is 1 and the terminal keeps its number; what stands between counts down from it."""
+    told: list[StreamEvent] = []
+    if answer.message.content:
+        told.append(Delta("text", answer.message.content))
+    if answer.message.citations:
+        told.append(Citations(answer.message.citations))
+    told.append(done_of(answer))
+    first = answer.last_number - len(told) + 1
+    started = StreamStarted(request_id=str(answer.request_id), message_id=str(answer.message.id), is_new_turn=False)
+    return [(1, started), *enumerate(told, start=first)]
+
+
+def done_of(answer: StoredAnswer) -> Done:
+    """The terminal event as it was first sent, but for warnings, which speak of the present."""
+    return Done(
+        usage=TokenUsage(input_tokens=answer.input_tokens, output_tokens=answer.output_tokens),
+        effective_model=answer.effective_model,
+        selected_model=answer.selected_model,
+        quota_decision=answer.quota_decision,
+        downgrade_from=answer.selected_model if answer.downgrade_reason else None,
+        downgrade_reason=answer.downgrade_reason,
+        quota_warnings=(),
+        finish_reason=answer.finish,
+        timing=Timing(ttft_ms=answer.ttft_ms, total_ms=answer.total_ms),
+    )

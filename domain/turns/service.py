@@ -1,0 +1,116 @@
+"""Sending a message: refuse, or write and start, or answer again what was answered before."""
+
+import msgspec
+
+from domain.auth.policy import Action, Policy
+from domain.clock import Clock
+from domain.errors import DomainError, ServiceUnavailable
+from domain.ids import ChatId, RequestId, uuid7
+from domain.scope import scope_for
+from domain.streaming.channel import Reader, Recording
+from domain.streaming.events import Done, TurnError
+from domain.streaming.failures import TurnEnded
+from domain.subject import Subject
+from domain.telemetry.ports import Counted, SpanName, Telemetry
+from domain.telemetry.trace_context import TraceContext
+from domain.turns.admission import Admission
+from domain.turns.models import SendCommand, StoredAnswer
+from domain.turns.opening import Opening
+from domain.turns.ports import TurnTx
+from domain.turns.replay import replayed
+from domain.unit_of_work import Access, UnitOfWork
+
+_PASSES = 3
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted send. Whoever holds it reads it to its end or leaves it."""
+
+    chat_id: ChatId
+    request_id: RequestId
+    reader: Reader
+    is_new_turn: bool
+
+
+class UnaryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    answer: StoredAnswer
+    is_new_turn: bool
+
+
+class TurnService:
+    def __init__(
+        self,
+        begin: UnitOfWork[TurnTx],
+        policy: Policy,
+        admission: Admission,
+        opening: Opening,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._begin = begin
+        self._policy = policy
+        self._admission = admission
+        self._opening = opening
+        self._clock = clock
+        self._telemetry = telemetry
+
+    async def send(self, who: Subject, command: SendCommand, trace: TraceContext) -> Conversation:
+        """When this returns the user message is durable and the turn runs, or an ended turn is told again.
+
+        Raises what Admission.admit and Opening.open raise; a refused send has left no trace. Of simultaneous
+        sends into one chat one starts, the others learn that it has.
+        """
+        self._policy.require(who, Action.SEND_MESSAGE)
+        request_id = command.request_id or RequestId(uuid7(self._clock.now()))
+        with self._telemetry.span(SpanName.SEND, trace) as span:
+            for _ in range(_PASSES):
+                conversation = await self._attempt(who, command, request_id, span.trace)
+                if conversation is not None:
+                    return conversation
+        raise ServiceUnavailable
+
+    async def _attempt(
+        self, who: Subject, command: SendCommand, request_id: RequestId, trace: TraceContext
+    ) -> Conversation | None:
+        """None when another send moved the chat between the reads and the write."""
+        scope = scope_for(who)
+        with self._telemetry.span(SpanName.GATES, trace):
+            admitted = await self._admission.admit(scope, command, request_id)
+        if isinstance(admitted, StoredAnswer):
+            self._telemetry.count(Counted.STREAM_REPLAY, source="database")
+            return Conversation(
+                chat_id=admitted.chat_id,
+                request_id=request_id,
+                reader=Recording(replayed(admitted)),
+                is_new_turn=False,
+            )
+        with self._telemetry.span(SpanName.CREATE, trace):
+            opened = await self._opening.open(scope, admitted, trace)
+        if opened is None:
+            return None
+        chat_id, reader = opened
+        return Conversation(chat_id=chat_id, request_id=request_id, reader=reader, is_new_turn=True)
+
+    async def outcome(self, who: Subject, conversation: Conversation) -> UnaryAnswer:
+        """Reads the turn to its end and returns what is stored. Raises TurnEnded when it did not complete."""
+        terminal = await _terminal_of(conversation.reader)
+        if not isinstance(terminal, Done):
+            raise _ended(terminal, conversation)
+        async with self._begin(scope_for(who), Access.READ) as tx:
+            gate = await tx.turns.gate(conversation.chat_id, conversation.request_id)
+            turn = gate.same_request if gate is not None else None
+            answer = await tx.turns.answer(turn.id) if turn is not None else None
+        if answer is None:
+            raise ServiceUnavailable
+        return UnaryAnswer(answer=answer, is_new_turn=conversation.is_new_turn)
+
+
+async def _terminal_of(reader: Reader) -> Done | TurnError:
+    while True:
+        for _, event in await reader.receive():
+            if isinstance(event, Done | TurnError):
+                return event
+
+
+def _ended(error: TurnError, conversation: Conversation) -> DomainError:
+    return TurnEnded(error, request_id=str(conversation.request_id), chat_id=str(conversation.chat_id))

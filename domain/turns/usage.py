@@ -1,0 +1,38 @@
+"""What a turn is said to have used (engine.md 4.6): reported where it makes sense, else estimated, never free. Pure."""
+
+import msgspec
+
+from domain.catalogue.models import Estimation
+from domain.context.token_estimator import estimate_output_tokens
+from domain.providers.events import Usage
+from domain.turns.models import UsageSource
+
+_MOST_TOKENS = 10_000_000
+
+
+class ResolvedUsage(msgspec.Struct, frozen=True, kw_only=True):
+    source: UsageSource
+    input_tokens: int
+    output_tokens: int
+
+
+def resolve_usage(
+    reported: Usage | None, *, called: bool, prompt_estimate: int, generated_bytes: int, budgets: Estimation
+) -> ResolvedUsage:
+    """Both numbers usable: reported. One of them or none: what is missing is estimated. Not called: unknown, zero."""
+    if not called:
+        return ResolvedUsage(source=UsageSource.UNKNOWN, input_tokens=0, output_tokens=0)
+    input_tokens = _usable(reported.input_tokens) if reported else None
+    output_tokens = _usable(reported.output_tokens) if reported else None
+    both_zero = input_tokens == 0 and output_tokens == 0
+    if input_tokens is not None and output_tokens is not None and not both_zero:
+        return ResolvedUsage(source=UsageSource.REPORTED, input_tokens=input_tokens, output_tokens=output_tokens)
+    return ResolvedUsage(
+        source=UsageSource.ESTIMATED,
+        input_tokens=input_tokens or prompt_estimate,
+        output_tokens=output_tokens or estimate_output_tokens(generated_bytes, budgets),
+    )
+
+
+def _usable(tokens: int | None) -> int | None:
+    return tokens if tokens is not None and 0 <= tokens <= _MOST_TOKENS else None
