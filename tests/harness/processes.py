@@ -31,8 +31,16 @@ class ChildProcess:
         self._log = log
 
     @property
+    def directory(self) -> Path:
+        return self._log.parent
+
+    @property
     def pid(self) -> int:
         return self._popen.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._popen.poll() is None
 
     def output(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")
