@@ -1,8 +1,44 @@
 """Fixtures every kind of test may use."""
 
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
+
+if TYPE_CHECKING:
+    from tests.harness.postgres import Database, PostgresServer
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, object]]:
     return "asyncio", {"use_uvloop": True}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "postgres_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.postgres)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> "Iterator[PostgresServer]":
+    from tests.harness.postgres import running_server  # noqa: PLC0415 unit tests need not pay for the drivers
+
+    with running_server() as server:
+        logging.getLogger(__name__).info("PostgreSQL for the tests: %s", server.kind)
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: "PostgresServer") -> "Iterator[Database]":
+    """A migrated, empty database of the test's own."""
+    with postgres_server.database() as database:
+        yield database
+
+
+@pytest.fixture
+def empty_database(postgres_server: "PostgresServer") -> "Iterator[Database]":
+    """A database that was never migrated, in a cluster whose roles exist."""
+    with postgres_server.database(migrated=False) as database:
+        yield database

@@ -1,0 +1,121 @@
+"""A PostgreSQL server for the test session, and a migrated database of its own for every test.
+
+A container when a Docker daemon answers, else a local process from the same discovery as `mini-chat serve`.
+Either is gone after the session; the local one ends with the test process, however that one ends.
+"""
+
+import asyncio
+import itertools
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+import msgspec
+from testcontainers.community.postgres import PostgresContainer
+
+from infra.postgres import migrate
+from infra.postgres.binaries import NEWEST_MAJOR, find_binaries
+from infra.postgres.embedded import RUNTIME_ROLE, SUPERUSER, Durability, EmbeddedPostgres
+
+T = TypeVar("T")
+
+Address: TypeAlias = Callable[[str, str], str]
+"""(role, database) to the address of that database for that role."""
+
+_TEMPLATE = "mini_chat_template"
+_PASSWORD = "disposable"
+
+
+class Database(msgspec.Struct, frozen=True, kw_only=True):
+    """Migrated and empty. `dsn` acts as the service's own role, `superuser_dsn` may do everything."""
+
+    name: str
+    dsn: str
+    superuser_dsn: str
+
+
+class PostgresServer:
+    """Holds the migrated template, of which `database` takes copies, and is driven from ordinary functions."""
+
+    def __init__(self, kind: str, runner: asyncio.Runner, address: Address) -> None:
+        self.kind, self.address = kind, address
+        self._runner = runner
+        self._numbers = itertools.count(1)
+        self._admin = self._run(asyncpg.connect(address(SUPERUSER, "postgres")))
+        self._execute(f"CREATE DATABASE {_TEMPLATE}")
+        self._run(migrate.upgrade(address(SUPERUSER, _TEMPLATE)))
+        self._execute(f"ALTER ROLE {RUNTIME_ROLE} PASSWORD '{_PASSWORD}'")
+
+    @contextmanager
+    def database(self, *, migrated: bool = True) -> Iterator[Database]:
+        """A database that exists for the duration of the block."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE if migrated else 'template1'}")
+        try:
+            yield Database(name=name, dsn=self.address(RUNTIME_ROLE, name), superuser_dsn=self.address(SUPERUSER, name))
+        finally:
+            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def close(self) -> None:
+        self._run(self._admin.close())
+
+    def _execute(self, statement: str) -> None:
+        self._run(self._admin.execute(statement))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    with asyncio.Runner() as runner:
+        kind, place = ("container", _container()) if _docker_answers() else ("local process", _local(runner))
+        with place as address:
+            server = PostgresServer(kind, runner, address)
+            try:
+                yield server
+            finally:
+                server.close()
+
+
+@contextmanager
+def _local(runner: asyncio.Runner) -> Iterator[Address]:
+    """In the temporary folder rather than the clone, so that a server of ours may live in any checkout."""
+    configured = os.environ.get("MINI_CHAT_PG_BIN")
+    folder = Path(tempfile.mkdtemp(prefix="mini-chat-tests-"))
+    folder.chmod(0o711)
+    postgres = EmbeddedPostgres(
+        folder, find_binaries(Path(configured) if configured else None), durability=Durability.DISPOSABLE
+    )
+    try:
+        runner.run(postgres.start())
+        yield postgres.dsn
+    finally:
+        runner.run(postgres.stop())
+        shutil.rmtree(folder)
+
+
+def _docker_answers() -> bool:
+    """Asked by hand, because the client leaks its socket when nobody answers."""
+    place = urlsplit(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
+    family, address = (
+        (socket.AF_UNIX, place.path) if place.scheme == "unix" else (socket.AF_INET, (place.hostname, place.port))
+    )
+    with socket.socket(family) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(address) == 0
+
+
+@contextmanager
+def _container() -> Iterator[Address]:
+    image = f"postgres:{NEWEST_MAJOR}-alpine"
+    with PostgresContainer(image, username=SUPERUSER, password=_PASSWORD).with_command("-c fsync=off") as container:
+        place = f"{container.get_container_host_ip()}:{container.get_exposed_port(5432)}"
+        yield lambda role, database: f"postgresql://{role}:{_PASSWORD}@{place}/{database}"
