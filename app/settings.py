@@ -1,0 +1,288 @@
+"""Everything an operator may set, with its default and its range (docs/configuration.md)."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import replace
+
+from app.config_layers import from_environment, from_file, from_flags, overlay
+from app.config_reader import Read, agree, read
+from app.durations import Between, duration
+from domain.auth.loopback import is_loopback
+from domain.catalogue.models import Estimation, ModelSpec
+from domain.providers.request import Deadlines
+from infra.auth.claims import ClaimNames
+from infra.providers.settings import ProviderSettings
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+
+MILLISECOND = duration("1ms")
+NONE = timedelta(0)
+
+Prefix = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$")]
+Deadline = Annotated[timedelta, Between(MILLISECOND, duration("1h"))]
+Reference = Annotated[str, Meta(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
+
+
+_EXPOSED_DEV_MODE = (
+    "must be a loopback address when auth.mode is dev, which asks nobody for a credential; "
+    "set auth.mode to jwt (auth.dev.unsafe_allow_non_loopback lifts the rule)"
+)
+
+
+def _is_postgres(url: str | None) -> bool:
+    return url is None or url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://"))
+
+
+def _is_safe_address(url: str | None) -> bool:
+    if url is None:
+        return True
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    max_body_bytes: Annotated[int, Meta(ge=_KIB, le=256 * _MIB)] = 16 * _MIB
+    body_idle_timeout: Deadline = duration("30s")
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without a url `serve` starts the embedded PostgreSQL. Migrations use `url` unless `migration_url` is given."""
+
+    url: str | None = None
+    migration_url: str | None = None
+    pool_size: Annotated[int, Meta(ge=2, le=200)] = 10
+    pool_reserved: Annotated[int, Meta(ge=1, le=20)] = 2
+    statement_timeout: Deadline = duration("3s")
+    lock_timeout: Deadline = duration("2s")
+    idle_in_tx_timeout: Deadline = duration("10s")
+    acquire_timeout: Deadline = duration("2s")
+
+    def __post_init__(self) -> None:
+        agree(
+            (_is_postgres(self.url), "url", "must begin with postgresql://"),
+            (_is_postgres(self.migration_url), "migration_url", "must begin with postgresql://"),
+            (
+                self.url is not None or self.migration_url is None,
+                "migration_url",
+                "makes no sense without database.url",
+            ),
+        )
+
+
+class MessageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    max_content_bytes: Annotated[int, Meta(ge=_KIB, le=4 * _MIB)] = 256 * _KIB
+
+
+class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    channel_capacity: Annotated[int, Meta(ge=16, le=64)] = 32
+    ping_interval: Annotated[timedelta, Between(MILLISECOND, duration("60s"))] = duration("15s")
+    send_deadline: Deadline = duration("30s")
+    reader_deadline: Deadline = duration("5s")
+
+
+class TurnSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    lease: Annotated[timedelta, Between(duration("30ms"), duration("90s"))] = duration("20s")
+    heartbeat: Annotated[timedelta, Between(MILLISECOND, duration("30s"))] = duration("5s")
+    reaper_interval: Annotated[timedelta, Between(duration("10ms"), duration("25s"))] = duration("5s")
+    blind_limit: Deadline = duration("30s")
+    finalise_deadline: Deadline = duration("10s")
+    max_running: Annotated[int, Meta(ge=1)] = 2000
+    max_text_bytes: Annotated[int, Meta(ge=_KIB, le=64 * _MIB)] = 16 * _MIB
+    disconnect_grace: Annotated[timedelta, Between(NONE, duration("60s"))] = NONE
+
+    def __post_init__(self) -> None:
+        agree(
+            (self.heartbeat * 3 <= self.lease, "heartbeat", "must be at most a third of turn.lease"),
+            (self.blind_limit >= self.lease, "blind_limit", "must be at least turn.lease"),
+        )
+
+
+class DeadlineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long each phase of a provider call may take, where a model says nothing else (engine.md 3.5)."""
+
+    pool_wait: Deadline = duration("5s")
+    connect: Deadline = duration("3s")
+    first_byte: Deadline = duration("30s")
+    first_token: Deadline = duration("60s")
+    inter_token: Deadline = duration("60s")
+    tool: Deadline = duration("60s")
+    total: Annotated[timedelta, Between(MILLISECOND, duration("24h"))] = duration("10m")
+
+    def for_calls(self) -> Deadlines:
+        return Deadlines(
+            pool_wait=self.pool_wait,
+            connect=self.connect,
+            headers=self.first_byte,
+            first_token=self.first_token,
+            idle=self.inter_token,
+            tool_idle=self.tool,
+        )
+
+
+class DrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    accept_window: Annotated[timedelta, Between(NONE, duration("30s"))] = duration("2s")
+    turn_deadline: Annotated[timedelta, Between(MILLISECOND, duration("10m"))] = duration("25s")
+
+
+class ContextSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    recent_turns: Annotated[int, Meta(ge=0, le=200)] = 20
+
+
+class AuthMode(StrEnum):
+    DEV = "dev"
+    JWT = "jwt"
+
+
+class JwtSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    issuer: str = ""
+    audience: tuple[str, ...] = ()
+    algorithms: tuple[Algorithm, ...] = ("RS256", "ES256")
+    jwks_url: str | None = None
+    key_file: Path | None = None
+    leeway: Annotated[timedelta, Between(NONE, duration("60s"))] = duration("10s")
+    claims: ClaimNames = ClaimNames()
+    fetch_deadline: Deadline = duration("2s")
+    keys_refresh_after: Annotated[timedelta, Between(MILLISECOND, duration("1d"))] = duration("5m")
+    keys_usable_for: Annotated[timedelta, Between(MILLISECOND, duration("1d"))] = duration("1h")
+    fetch_pause: Annotated[timedelta, Between(MILLISECOND, duration("10m"))] = duration("5s")
+
+    def __post_init__(self) -> None:
+        agree(
+            (bool(self.algorithms), "algorithms", "must name at least one"),
+            (_is_safe_address(self.jwks_url), "jwks_url", "must be an https address (http only on this machine)"),
+            (
+                self.keys_refresh_after <= self.keys_usable_for,
+                "keys_refresh_after",
+                "must be at most auth.jwt.keys_usable_for",
+            ),
+        )
+
+
+class DevAuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The flag lets anyone who reaches the port act as the development user."""
+
+    unsafe_allow_non_loopback: bool = False
+
+
+class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    mode: AuthMode = AuthMode.DEV
+    jwt: JwtSettings = JwtSettings()
+    dev: DevAuthSettings = DevAuthSettings()
+
+    def __post_init__(self) -> None:
+        needed = self.mode is AuthMode.JWT
+        sources = (self.jwt.jwks_url is not None) + (self.jwt.key_file is not None)
+        agree(
+            (bool(self.jwt.issuer) or not needed, "jwt.issuer", "is required when auth.mode is jwt"),
+            (bool(self.jwt.audience) or not needed, "jwt.audience", "is required when auth.mode is jwt"),
+            (sources == 1 or not needed, "jwt.jwks_url", "exactly one of jwks_url and key_file is required"),
+        )
+
+
+class SecretSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """References (`env:NAME`, `file:/path`) to the keys that sign cursors; the previous one still verifies."""
+
+    signing_key: Reference | None = None
+    previous_signing_key: Reference | None = None
+
+
+class LoggingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without an endpoint nothing is exported."""
+
+    otlp_endpoint: Annotated[str, Meta(pattern=r"^https?://[^\s?#]+$")] | None = None
+    service_name: Annotated[str, Meta(min_length=1, max_length=128)] = "mini-chat"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url_prefix: Prefix = "/mini-chat"
+    gateway_prefix: Prefix = ""
+    data_dir: Path = Path(".mini-chat")
+    pg_bin: Path | None = None
+    http: HttpSettings = HttpSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    messages: MessageSettings = MessageSettings()
+    streaming: StreamingSettings = StreamingSettings()
+    turn: TurnSettings = TurnSettings()
+    deadline: DeadlineSettings = DeadlineSettings()
+    drain: DrainSettings = DrainSettings()
+    context: ContextSettings = ContextSettings()
+    estimation: Estimation = Estimation()
+    auth: AuthSettings = AuthSettings()
+    secrets: SecretSettings = SecretSettings()
+    logging: LoggingSettings = LoggingSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    providers: dict[str, ProviderSettings] = msgspec.field(default_factory=dict)
+    models: tuple[ModelSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        ids = [model.id for model in self.models]
+        agree(
+            (not self.is_exposed_dev_mode, "http.host", _EXPOSED_DEV_MODE),
+            (
+                self.auth.mode is AuthMode.DEV or self.secrets.signing_key is not None,
+                "secrets.signing_key",
+                "is required when auth.mode is jwt",
+            ),
+            (len(ids) == len(set(ids)), "models", "two entries share an id"),
+            (sum(model.is_default for model in self.models) <= 1, "models", "two entries are the default"),
+        )
+
+    @property
+    def is_exposed_dev_mode(self) -> bool:
+        """Whether strangers could reach a server that asks for no credential."""
+        is_open = self.auth.mode is AuthMode.DEV and not is_loopback(self.http.host)
+        return is_open and not self.auth.dev.unsafe_allow_non_loopback
+
+    @property
+    def answers_loopback_names_only(self) -> bool:
+        """Whether requests whose Host header names another machine must be refused (DNS rebinding)."""
+        return self.auth.mode is AuthMode.DEV and not self.auth.dev.unsafe_allow_non_loopback
+
+
+def load_settings(file: Path | None, env: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """Built-in values, then file, environment and flags (by dotted key). Raises Mistakes with all of them."""
+    settings: Settings = read_settings(file, env, flags).struct
+    return settings
+
+
+def read_settings(file: Path | None, env: Mapping[str, str], flags: Mapping[str, object]) -> Read:
+    """Like `load_settings`, and where each given value came from."""
+    below = from_file(file) if file else {}
+    from_env, unknown_variables = from_environment(env, Settings, below)
+    tree = overlay(overlay(below, from_env), from_flags(flags))
+    found = read(Settings, tree, unknown_variables)
+    return Read(_with_common_deadlines(found.struct, found.origins), found.origins)
+
+
+def _with_common_deadlines(settings: Settings, origins: Mapping[str, str]) -> Settings:
+    """Each model has the deployment's deadlines, except for those it names itself."""
+    common = settings.deadline.for_calls()
+    models = []
+    for index, model in enumerate(settings.models):
+        named = {
+            name: getattr(model.deadlines, name)
+            for name in Deadlines.__struct_fields__
+            if f"models[{index}].deadlines.{name}" in origins
+        }
+        models.append(replace(model, deadlines=replace(common, **named)))
+    return replace(settings, models=tuple(models))
