@@ -78,7 +78,7 @@ class TurnFinaliser:
     async def _commit(self, closing: Closing, result: TurnResult) -> bool:
         brief = closing.brief
         async with self._begin(brief.scope) as tx:
-            if await tx.turns.finish(brief.turn_id, brief.epoch, result):
+            if await tx.turns.finish(brief.turn_id, brief.chat_id, brief.epoch, result):
                 return True
             fence = await tx.turns.fence(brief.turn_id)
         # A commit whose reply was lost is ours: nobody else ends a turn under our epoch.

@@ -29,7 +29,10 @@ _NOTHING = _Saved(0, 0)
 
 
 class LeaseBeat:
-    """Renews, saves grown text, and learns of cancellations and lost leases. Costs nothing while nothing runs."""
+    """Renews, saves grown text, and learns of cancellations and lost leases. Costs nothing while nothing runs.
+
+    A part whose commit was not confirmed is sent again unchanged, so that the parts never gap nor overlap.
+    """
 
     def __init__(
         self,
@@ -50,19 +53,23 @@ class LeaseBeat:
         self._telemetry = telemetry
         self._renewed_at = clock.monotonic()
         self._saved: dict[TurnId, _Saved] = {}
+        self._unconfirmed: dict[TurnId, SavedPart] = {}
 
     async def beat(self) -> None:
         actors = self._supervisor.running_turns()
         if not actors:
             self._renewed_at = self._clock.monotonic()
             self._saved.clear()
+            self._unconfirmed.clear()
             return
         grown = self._grown(actors)
+        self._unconfirmed = {part.brief.turn_id: part for part in grown}
         try:
             renewed = await self._leases.beat([actor.brief for actor in actors], grown, self._lease)
         except ServiceUnavailable:
             self._stop_if_blind(actors)
             raise
+        self._unconfirmed.clear()
         self._renewed_at = self._clock.monotonic()
         self._remember(grown, renewed)
         for turn_id, reason in renewed.items():
@@ -73,27 +80,25 @@ class LeaseBeat:
                 await self._stop_if_lost(actor.brief)
 
     def _grown(self, actors: Iterable[TurnActor]) -> list[SavedPart]:
-        parts: list[SavedPart] = []
-        for actor in actors:
-            saved = self._saved.get(actor.brief.turn_id, _NOTHING)
-            body = actor.transcript.text[saved.characters :]
-            if body:
-                parts.append(
-                    SavedPart(
-                        brief=actor.brief,
-                        part_no=saved.parts + 1,
-                        last_event=actor.feed.next_number - 1,
-                        body=body,
-                    )
-                )
-        return parts
+        parts = (self._unconfirmed.get(actor.brief.turn_id) or self._next_part(actor) for actor in actors)
+        return [part for part in parts if part.body]
+
+    def _next_part(self, actor: TurnActor) -> SavedPart:
+        saved = self._saved.get(actor.brief.turn_id, _NOTHING)
+        return SavedPart(
+            brief=actor.brief,
+            part_no=saved.parts + 1,
+            last_event=actor.feed.next_number - 1,
+            body=actor.transcript.text[saved.characters :],
+        )
 
     def _remember(self, grown: Iterable[SavedPart], renewed: Mapping[TurnId, StopReason | None]) -> None:
-        kept = {turn_id: saved for turn_id, saved in self._saved.items() if turn_id in renewed}
+        running = {actor.brief.turn_id for actor in self._supervisor.running_turns()}
+        self._saved = {turn_id: saved for turn_id, saved in self._saved.items() if turn_id in running}
         for part in grown:
-            before = kept.get(part.brief.turn_id, _NOTHING)
-            kept[part.brief.turn_id] = _Saved(part.part_no, before.characters + len(part.body))
-        self._saved = kept
+            if part.brief.turn_id in renewed:
+                before = self._saved.get(part.brief.turn_id, _NOTHING)
+                self._saved[part.brief.turn_id] = _Saved(part.part_no, before.characters + len(part.body))
 
     async def _stop_if_lost(self, brief: TurnBrief) -> None:
         """A turn may be missing because it is just being finalised; only another owner or an ending stops it."""

@@ -1,7 +1,6 @@
 """A turn: one user message and the attempt to answer it, named inside its chat by the client's request_id."""
 
 import hashlib
-from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -107,7 +106,10 @@ class SavedPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a turn came to: the columns its terminal row carries. `text` None stores no answer message."""
+    """What a turn came to: the columns its terminal row carries.
+
+    `text` None stores no answer message; `total_ms` None is told by the database's own clock.
+    """
 
     state: TurnState
     finish: Finish | None
@@ -118,7 +120,7 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
     output_tokens: int
     ttft_ms: int | None
-    total_ms: int
+    total_ms: int | None
     last_number: int
 
 
@@ -133,10 +135,10 @@ class LeasedTurn(msgspec.Struct, frozen=True, kw_only=True):
     """A turn whose owner was lost, now ours under a new epoch."""
 
     turn_id: TurnId
+    chat_id: ChatId
     scope: AccessScope
     owner_epoch: int
     cancel_requested: bool
-    age_ms: int
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,4 +158,3 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ttft_ms: int | None
     total_ms: int
     last_number: int
-    completed_at: datetime

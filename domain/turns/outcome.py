@@ -69,7 +69,7 @@ def terminal_of(closing: Closing, result: TurnResult) -> Done | TurnError:
         downgrade_reason=resolution.downgrade_reason,
         quota_warnings=(),
         finish_reason=result.finish,
-        timing=Timing(ttft_ms=result.ttft_ms, total_ms=result.total_ms),
+        timing=Timing(ttft_ms=result.ttft_ms, total_ms=result.total_ms or 0),
     )
 
 

@@ -47,7 +47,7 @@ class Turns(Protocol):
         """
         ...
 
-    async def finish(self, turn_id: TurnId, epoch: int, result: TurnResult) -> bool:
+    async def finish(self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult) -> bool:
         """Moves a running turn to its terminal state and stores its answer; False when the fence does not hold."""
         ...
 
@@ -78,8 +78,9 @@ class Leases(Protocol):
     ) -> Mapping[TurnId, StopReason | None]:
         """Extends every lease still ours and stores what its answer has grown by, in one transaction.
 
-        Tells for each turn renewed why somebody asked for its cancellation, if anybody did; one that is missing
-        from the answer is locked, ended or owned by somebody else. Raises ServiceUnavailable.
+        Tells for each turn renewed why somebody asked for its cancellation, if anybody did. One that is missing
+        from the answer is locked, ended or owned by somebody else, and none of its text was stored.
+        Raises ServiceUnavailable.
         """
         ...
 

@@ -46,7 +46,7 @@ class Reaper:
     async def _end(self, turn: LeasedTurn) -> None:
         async with self._begin(turn.scope) as tx:
             text = await tx.turns.saved_text(turn.turn_id)
-            ended = await tx.turns.finish(turn.turn_id, turn.owner_epoch, _orphaned(turn, text))
+            ended = await tx.turns.finish(turn.turn_id, turn.chat_id, turn.owner_epoch, _orphaned(turn, text))
         if ended:
             self._telemetry.count(Counted.ORPHAN_FINALIZED)
             _log.info("orphan_ended", extra={"turn_id": str(turn.turn_id)})
@@ -65,6 +65,6 @@ def _orphaned(turn: LeasedTurn, text: str) -> TurnResult:
         input_tokens=0,
         output_tokens=0,
         ttft_ms=None,
-        total_ms=turn.age_ms,
+        total_ms=None,
         last_number=_LAST_NUMBER,
     )

@@ -1,0 +1,43 @@
+"""Events as bytes of a `text/event-stream` (api.md 4.1): LF only, three lines a frame, no I/O."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from domain.streaming.events import (
+    Citations,
+    Delta,
+    Done,
+    Numbered,
+    StreamEvent,
+    StreamStarted,
+    Tool,
+    TurnError,
+)
+
+COMMENT = b": ping\n\n"
+
+NAMES: dict[type[StreamEvent], bytes] = {
+    StreamStarted: b"stream_started",
+    Delta: b"delta",
+    Tool: b"tool",
+    Citations: b"citations",
+    Done: b"done",
+    TurnError: b"error",
+}
+
+_json = msgspec.json.Encoder()
+
+
+def frames(events: Iterable[Numbered]) -> bytes:
+    """All of them in one piece, so that what waited together leaves in one send."""
+    return b"".join([frame(number, event) for number, event in events])
+
+
+def frame(number: int, event: StreamEvent) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, NAMES[type(event)], _json.encode(event))
+
+
+def ping(number: int) -> bytes:
+    """A keep-alive that takes no number: it repeats the last one, so a stored last id never moves."""
+    return b"id: %d\nevent: ping\ndata: {}\n\n" % number

@@ -1,0 +1,55 @@
+"""A model played by a function: an ordinary adapter whose remote is the test."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from domain.providers.events import Completed, Finish, ProviderEvent, TextDelta, Usage
+from domain.providers.ports import CallControl, CallState, Provider
+from domain.providers.request import ProviderRequest
+
+Play = Callable[[ProviderRequest], AsyncIterator[Sequence[ProviderEvent]]]
+
+
+class FunctionProvider:
+    """Counts calls and closes, and keeps the requests it was given."""
+
+    def __init__(self, play: Play) -> None:
+        self._play = play
+        self.requests: list[ProviderRequest] = []
+        self.closed = 0
+
+    @asynccontextmanager
+    async def stream(
+        self, request: ProviderRequest, control: CallControl
+    ) -> AsyncIterator[AsyncIterator[Sequence[ProviderEvent]]]:
+        self.requests.append(request)
+        control.state = CallState.SENT
+        batches = self._play(request)
+        try:
+            yield batches
+        finally:
+            self.closed += 1
+            control.state = CallState.ENDED
+
+
+class OneProvider:
+    """Fills the port Providers with a single provider for every name."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def for_provider(self, provider_id: str) -> Provider:
+        return self._provider
+
+
+def saying(*pieces: str, gate: Callable[[], Awaitable[object]] | None = None) -> Play:
+    """Says each piece as a batch of its own, waiting at the gate before each, and completes with usage."""
+
+    async def play(request: ProviderRequest) -> AsyncIterator[Sequence[ProviderEvent]]:
+        for piece in pieces:
+            if gate is not None:
+                await gate()
+            yield [TextDelta(piece)]
+        yield [Completed(finish=Finish.STOP, usage=Usage(input_tokens=11, output_tokens=len(pieces)))]
+
+    return play

@@ -1,0 +1,138 @@
+"""The turn engine over a real database, assembled as the application does it but for HTTP and the provider."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import msgspec
+
+from domain.auth.policy import LICENCE_FEATURE, Policy
+from domain.catalogue.models import Estimation, ModelSpec
+from domain.chats.service import ChatDraft, ChatService
+from domain.clock import SystemClock
+from domain.ids import ChatId, OwnerId, RequestId, TenantId, TurnId, UserId
+from domain.messages.service import MessageService
+from domain.providers.ports import Provider
+from domain.streaming.channel import Reader
+from domain.streaming.events import Numbered
+from domain.streaming.models import StopReason, StreamLimits
+from domain.streaming.supervisor import TurnSupervisor
+from domain.subject import AuthMethod, Subject
+from domain.telemetry.ports import SilentTelemetry
+from domain.telemetry.trace_context import new_trace
+from domain.turns.admission import Admission
+from domain.turns.finalisation import TurnFinaliser
+from domain.turns.leases import LeaseBeat
+from domain.turns.models import SendCommand
+from domain.turns.opening import Opening
+from domain.turns.reaper import Reaper
+from domain.turns.service import Conversation, TurnService
+from infra.postgres.cross_tenant import PostgresLeases
+from infra.postgres.engine import PoolLimits, Pools, create_pools
+from infra.postgres.unit_of_work import PostgresUnitOfWork, TransactionLimits
+from tests.fakes.providers import OneProvider
+
+MODEL = ModelSpec(id="test-model", provider_id="test", provider_model_id="remote", is_default=True)
+
+
+class FixedCatalogue:
+    def __init__(self, *models: ModelSpec) -> None:
+        self._models = models
+
+    def models(self) -> tuple[ModelSpec, ...]:
+        return self._models
+
+
+class Engine(msgspec.Struct, kw_only=True):
+    pools: Pools
+    supervisor: TurnSupervisor
+    chats: ChatService
+    messages: MessageService
+    turns: TurnService
+    beat: LeaseBeat
+    reaper: Reaper
+
+    async def send(self, who: Subject, chat_id: ChatId, content: str = "Hello", **members: object) -> Conversation:
+        command = SendCommand(target=chat_id, content=content, **members)  # type: ignore[arg-type] - a test's choice
+        return await self.turns.send(who, command, new_trace())
+
+
+def a_user() -> Subject:
+    return Subject(
+        tenant_id=TenantId(uuid4()),
+        user_id=UserId(uuid4()),
+        roles=frozenset({"user"}),
+        features=frozenset({LICENCE_FEATURE}),
+        auth_method=AuthMethod.DEV,
+    )
+
+
+def a_key() -> RequestId:
+    return RequestId(uuid4())
+
+
+async def a_chat(engine: Engine, who: Subject) -> ChatId:
+    return (await engine.chats.create(who, ChatDraft())).id
+
+
+async def read_all(reader: Reader) -> list[Numbered]:
+    events: list[Numbered] = []
+    while not reader.ended:
+        events.extend(await reader.receive())
+    return events
+
+
+@asynccontextmanager
+async def running_engine(
+    dsn: str,
+    provider: Provider,
+    *,
+    limits: StreamLimits | None = None,
+    lease: timedelta = timedelta(seconds=20),
+    finalise_deadline: timedelta = timedelta(seconds=10),
+) -> AsyncIterator[Engine]:
+    pools = create_pools(
+        dsn,
+        PoolLimits(size=10, reserved_size=2, acquire=timedelta(seconds=5), statement=timedelta(seconds=3)),
+        application_name="tests",
+    )
+    engine = _assembled(pools, provider, limits or StreamLimits(), lease, finalise_deadline)
+    try:
+        async with engine.supervisor.running():
+            yield engine
+            await engine.supervisor.drain(timedelta(0))
+    finally:
+        await pools.dispose()
+
+
+def _assembled(
+    pools: Pools, provider: Provider, limits: StreamLimits, lease: timedelta, finalise_deadline: timedelta
+) -> Engine:
+    clock, telemetry, policy, budgets = SystemClock(), SilentTelemetry(), Policy(), Estimation()
+    owner, catalogue = OwnerId(uuid4()), FixedCatalogue(MODEL)
+    begin = PostgresUnitOfWork(pools.requests, TransactionLimits())
+    begin_reserved = PostgresUnitOfWork(pools.reserved, TransactionLimits())
+    leases = PostgresLeases(pools.reserved)
+    finaliser = TurnFinaliser(begin_reserved, budgets, finalise_deadline, lease, clock, telemetry)
+    supervisor = TurnSupervisor(finaliser, limits, clock.monotonic, telemetry)
+
+    def stop_turn(turn_id: TurnId) -> None:
+        supervisor.stop(turn_id, StopReason.CHAT_DELETED)
+
+    return Engine(
+        pools=pools,
+        supervisor=supervisor,
+        chats=ChatService(begin, policy, catalogue, stop_turn, clock),
+        messages=MessageService(begin, policy),
+        turns=TurnService(
+            begin,
+            policy,
+            Admission(begin, catalogue, supervisor, budgets, recent_turns=20),
+            Opening(begin, supervisor, OneProvider(provider), owner, lease, clock),
+            clock,
+            telemetry,
+        ),
+        beat=LeaseBeat(supervisor, leases, begin_reserved, lease, timedelta(seconds=30), clock, telemetry),
+        reaper=Reaper(leases, begin_reserved, owner, lease, telemetry),
+    )
