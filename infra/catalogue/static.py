@@ -1,0 +1,57 @@
+"""The catalogue as the configuration gave it."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from domain.catalogue.models import ModelSpec
+from infra.providers.adapters.scripted.name import MalformedName, parse_name
+from infra.providers.settings import ProviderKind
+
+
+class StaticCatalogue:
+    """Fills `Catalogue`; `models` should have passed `validate_catalogue`."""
+
+    def __init__(self, models: tuple[ModelSpec, ...]) -> None:
+        self._models = tuple(sorted(models, key=lambda model: model.sort_order))
+
+    def models(self) -> tuple[ModelSpec, ...]:
+        return self._models
+
+
+def validate_catalogue(models: tuple[ModelSpec, ...], provider_kinds: Mapping[str, ProviderKind]) -> list[str]:
+    """Everything wrong at once, one line each; empty if the catalogue can be served."""
+    faults = [f"models: {id_!r} is there {count} times" for id_, count in _repeated(models)]
+    defaults = [model.id for model in models if model.is_default and model.enabled]
+    if len(defaults) != 1:
+        faults.append(f"models: exactly one enabled model must be the default, not {len(defaults)}")
+    faults += [f"models.{model.id}.{fault}" for model in models for fault in _faults(model, provider_kinds)]
+    return faults
+
+
+def _repeated(models: tuple[ModelSpec, ...]) -> Iterator[tuple[str, int]]:
+    counts = Counter(model.id for model in models)
+    return ((id_, count) for id_, count in counts.items() if count > 1)
+
+
+def _faults(model: ModelSpec, provider_kinds: Mapping[str, ProviderKind]) -> Iterator[str]:
+    kind = provider_kinds.get(model.provider_id)
+    if kind is None:
+        yield f"provider_id: there is no provider {model.provider_id!r}"
+    if not model.provider_model_id:
+        yield "provider_model_id: is empty"
+    elif kind is ProviderKind.SCRIPTED:
+        yield from _name_faults(model.provider_model_id)
+    if model.max_output_tokens >= model.context_window:
+        yield "max_output_tokens: must be less than context_window"
+    if model.max_input_tokens > model.context_window:
+        yield "max_input_tokens: must not be more than context_window"
+    for phase in model.deadlines.__struct_fields__:
+        if getattr(model.deadlines, phase).total_seconds() <= 0:
+            yield f"deadlines.{phase}: must be longer than nothing"
+
+
+def _name_faults(name: str) -> Iterator[str]:
+    try:
+        parse_name(name)
+    except MalformedName as fault:
+        yield f"provider_model_id: {name!r} {fault}"

@@ -1,0 +1,76 @@
+"""The members of a chat completion chunk that we read. Missing, null and mistyped ones are all just absent."""
+
+import msgspec
+
+from infra.providers.anomalies import Anomalies
+from infra.providers.frame_json import repaired_json
+
+
+class Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[object] | None = None
+
+
+class Choice(msgspec.Struct):
+    index: int = 0
+    delta: Delta | None = None
+    finish_reason: str | None = None
+
+
+class Chunk(msgspec.Struct):
+    choices: list[Choice] | None = None
+    usage: dict[str, object] | None = None
+    error: object = None
+
+
+_DECODER = msgspec.json.Decoder(Chunk)
+
+
+def read_chunk(data: bytes, anomalies: Anomalies) -> Chunk | None:
+    """None for JSON that is no object; raises Undecodable for what is no JSON."""
+    try:
+        return _DECODER.decode(data)
+    except (ValueError, RecursionError):
+        value = repaired_json(data, anomalies)
+    if not isinstance(value, dict):
+        return None
+    choices, usage = value.get("choices"), value.get("usage")
+    return Chunk(
+        choices=[_choice(item) for item in choices if isinstance(item, dict)] if isinstance(choices, list) else None,
+        usage=usage if isinstance(usage, dict) else None,
+        error=value.get("error"),
+    )
+
+
+def _choice(members: dict[str, object]) -> Choice:
+    index, delta = members.get("index"), members.get("delta")
+    return Choice(
+        index=int(index) if isinstance(index, (int, float)) else 0,
+        delta=_delta(delta) if isinstance(delta, dict) else None,
+        finish_reason=_text(members.get("finish_reason")),
+    )
+
+
+def _delta(members: dict[str, object]) -> Delta:
+    calls = members.get("tool_calls")
+    return Delta(
+        content=_content(members.get("content")),
+        reasoning_content=_text(members.get("reasoning_content")),
+        reasoning=_text(members.get("reasoning")),
+        refusal=_text(members.get("refusal")),
+        tool_calls=calls if isinstance(calls, list) else None,
+    )
+
+
+def _content(value: object) -> str | None:
+    """Some servers send a list of parts instead of a string."""
+    if not isinstance(value, list):
+        return _text(value)
+    return "".join(_text(part.get("text")) or "" for part in value if isinstance(part, dict))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

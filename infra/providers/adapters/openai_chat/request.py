@@ -1,0 +1,118 @@
+"""A provider request to the POST of a chat completion."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import msgspec
+
+from domain.providers.request import AssistantText, Item, ProviderRequest
+from infra.providers.adapter import HttpCall
+from infra.providers.adapters.openai_chat.translator import ChatTranslator
+from infra.providers.anomalies import Anomalies
+from infra.providers.secrets import Secret
+from infra.providers.settings import Flavour, ProviderSettings, SystemRole, ThinkTags, UserField
+
+_PARAMS = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "stop", "seed", "reasoning_effort")
+_OWN_CLOUD = {Flavour.OPENAI, Flavour.AZURE}
+_USER_FIELD = {
+    Flavour.OPENAI: UserField.SAFETY_IDENTIFIER,
+    Flavour.AZURE: UserField.USER,
+    Flavour.LITELLM: UserField.USER,
+}
+
+Message = dict[str, str]
+
+
+class OpenAiChat:
+    """Fills `Adapter` for OpenAI, Azure and every server that speaks the same protocol."""
+
+    def __init__(
+        self, settings: ProviderSettings, key: Secret | None, extra_headers: dict[str, Secret], user_agent: str
+    ) -> None:
+        self._settings = settings
+        self._own_cloud = settings.flavour in _OWN_CLOUD
+        self._url = settings.base_url.rstrip("/") + chat_path(settings)
+        self._user_field = settings.user_field or _USER_FIELD.get(settings.flavour, UserField.NONE)
+        self._headers = {
+            **{name: value.reveal() for name, value in extra_headers.items()},
+            "Content-Type": "application/json",
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",
+            "User-Agent": user_agent,
+        }
+        if key is not None:
+            name, prefix = auth_header(settings)
+            self._headers[name] = prefix + key.reveal()
+
+    def encode(self, request: ProviderRequest) -> HttpCall:
+        headers = self._headers
+        if self._settings.propagate_trace and request.traceparent:
+            headers = {**headers, "traceparent": request.traceparent}
+        return HttpCall(
+            url=self._url.replace("{model}", quote(request.model, safe="")),
+            headers=headers,
+            body=msgspec.json.encode(self._body(request)),
+        )
+
+    def translator(self, anomalies: Anomalies) -> ChatTranslator:
+        by_flavour = ThinkTags.OFF if self._own_cloud else ThinkTags.LEADING
+        return ChatTranslator(self._settings.think_tags or by_flavour, anomalies)
+
+    def _body(self, request: ProviderRequest) -> dict[str, object]:
+        body: dict[str, object] = {"model": request.model, "stream": True, "messages": list(self._messages(request))}
+        if self._settings.usage_option:
+            body["stream_options"] = {"include_usage": True}
+        body[self._settings.max_tokens_field or self._max_tokens_field()] = request.max_output_tokens
+        body |= {name: request.params[name] for name in _PARAMS if name in request.params}
+        if request.user_pseudonym and self._user_field is not UserField.NONE:
+            body[self._user_field.value] = request.user_pseudonym
+        return body
+
+    def _max_tokens_field(self) -> str:
+        return "max_completion_tokens" if self._own_cloud else "max_tokens"
+
+    def _messages(self, request: ProviderRequest) -> Iterator[Message]:
+        messages = [*_instructions(request.instructions, self._settings.system_role), *map(_message, request.items)]
+        return iter(messages) if self._settings.allow_repeated_roles else _joined(messages)
+
+
+def chat_path(settings: ProviderSettings) -> str:
+    """As configured; else what fits a base URL with or without its `/v1`."""
+    if settings.chat_path is not None:
+        return settings.chat_path
+    if settings.base_url.rstrip("/").endswith("/v1"):
+        return "/chat/completions"
+    return "/openai/v1/chat/completions" if settings.flavour is Flavour.AZURE else "/v1/chat/completions"
+
+
+def auth_header(settings: ProviderSettings) -> tuple[str, str]:
+    """Name and value prefix of the header that carries the key."""
+    azure = settings.flavour is Flavour.AZURE
+    name = settings.auth.header or ("api-key" if azure else "Authorization")
+    prefix = settings.auth.prefix
+    if prefix is None:
+        prefix = "Bearer " if name.lower() == "authorization" else ""
+    return name, prefix
+
+
+def _instructions(text: str | None, role: SystemRole) -> Iterator[Message]:
+    if text:
+        yield {"role": "user" if role is SystemRole.FOLD else role.value, "content": text}
+
+
+def _message(item: Item) -> Message:
+    return {"role": "assistant" if isinstance(item, AssistantText) else "user", "content": item.text}
+
+
+def _joined(messages: list[Message]) -> Iterator[Message]:
+    """Neighbours of one role become one message, because some chat templates insist on alternation."""
+    waiting: Message | None = None
+    for message in messages:
+        if waiting is not None and waiting["role"] == message["role"]:
+            waiting = {**waiting, "content": f"{waiting['content']}\n\n{message['content']}"}
+            continue
+        if waiting is not None:
+            yield waiting
+        waiting = message
+    if waiting is not None:
+        yield waiting

@@ -1,0 +1,19 @@
+"""What remotes do wrong without failing the call: repaired or ignored, and counted."""
+
+from collections import Counter
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class Anomaly(StrEnum):
+    INVALID_UTF8 = "invalid_utf8"
+    FRAME_NOT_OBJECT = "frame_not_object"
+    AFTER_TERMINAL = "after_terminal"
+    UNKNOWN_FINISH = "unknown_finish"
+    MISSING_FINISH = "missing_finish"
+    UNOFFERED_TOOL_CALL = "unoffered_tool_call"
+    INVALID_USAGE = "invalid_usage"
+    RUNAWAY = "runaway"
+
+
+Anomalies: TypeAlias = Counter[Anomaly]

@@ -1,0 +1,86 @@
+"""What exists before anybody configures anything: scripted models, and a provider per known environment variable."""
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from domain.catalogue.models import ModelSpec
+from infra.providers.address_guard import is_loopback_host
+from infra.providers.registry import SCRIPTED
+from infra.providers.settings import AuthSettings, Flavour, ProviderKind, ProviderSettings
+
+OPENAI = "openai"
+_OPENAI_URL = "https://api.openai.com/v1"
+_NOT_IN_ID = re.compile(r"[^A-Za-z0-9._:@-]")
+
+_SCRIPTED_MODELS = (
+    ("mock", "mock-ttft200-itl20-len60", "Mock", "Streams a short made-up answer. Needs no key."),
+    ("mock-slow", "mock-ttft2000-itl150-len80", "Mock, slow", "Thinks for two seconds, then speaks slowly."),
+    ("mock-long", "mock-ttft200-itl10-len1500", "Mock, long", "Speaks for about fifteen seconds."),
+    ("mock-echo", "mock-ttft100-itl30-echo", "Mock, echo", "Says what you said."),
+    ("mock-tools", "mock-ttft200-itl40-len60-tool2-cite3", "Mock, tools", "Searches twice and cites three sources."),
+    ("mock-error", "mock-ttft200-itl40-fail12", "Mock, error", "Breaks off with an error after twelve words."),
+)
+
+
+def defaults_from_environment(env: Mapping[str, str]) -> tuple[dict[str, ProviderSettings], tuple[ModelSpec, ...]]:
+    """Providers and models in list order, with exactly one default model.
+
+    OPENAI_API_KEY or OPENAI_BASE_URL makes the provider `openai`; MINI_CHAT_OPENAI_MODELS names its models by
+    comma, each `remote-name` or `id=remote-name`, and the first becomes the default. A key alone changes no
+    default: it may be in the environment for other reasons, and calls cost money.
+    """
+    providers = {SCRIPTED: ProviderSettings(kind=ProviderKind.SCRIPTED)}
+    named: list[tuple[str, str]] = []
+    if env.get("OPENAI_API_KEY") or env.get("OPENAI_BASE_URL"):
+        providers[OPENAI] = _openai(env)
+        named = list(_named(env.get("MINI_CHAT_OPENAI_MODELS", "")))
+    return providers, tuple(_models(named))
+
+
+def _openai(env: Mapping[str, str]) -> ProviderSettings:
+    url = env.get("OPENAI_BASE_URL") or _OPENAI_URL
+    local = is_loopback_host(_host(url))
+    return ProviderSettings(
+        kind=ProviderKind.OPENAI_CHAT,
+        flavour=Flavour.OPENAI if _host(url) == "api.openai.com" else Flavour.GENERIC,
+        base_url=url,
+        auth=AuthSettings(key="env:OPENAI_API_KEY" if env.get("OPENAI_API_KEY") else None),
+        allow_http=local,
+        allow_private_network=local,
+    )
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _named(text: str) -> Iterator[tuple[str, str]]:
+    for entry in filter(None, map(str.strip, text.split(","))):
+        id_, equals, remote = entry.partition("=")
+        yield (id_.strip(), remote.strip()) if equals else (_NOT_IN_ID.sub("-", entry), entry)
+
+
+def _models(named: list[tuple[str, str]]) -> Iterator[ModelSpec]:
+    for position, (id_, remote) in enumerate(named):
+        yield ModelSpec(
+            id=id_,
+            provider_id=OPENAI,
+            provider_model_id=remote,
+            display_name=remote,
+            is_default=position == 0,
+            sort_order=position,
+        )
+    for position, (id_, name, title, description) in enumerate(_SCRIPTED_MODELS, start=len(named)):
+        yield ModelSpec(
+            id=id_,
+            provider_id=SCRIPTED,
+            provider_model_id=name,
+            display_name=title,
+            description=description,
+            is_default=position == 0,
+            sort_order=position,
+        )

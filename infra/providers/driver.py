@@ -1,0 +1,225 @@
+"""One streaming call over HTTP: all its sockets, timers, limits and its end, whatever the adapter."""
+
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import anyio
+import msgspec
+
+from domain.clock import Clock
+from domain.providers.errors import FailureKind, ProviderFailure
+from domain.providers.events import (
+    Accepted,
+    Completed,
+    Failed,
+    Finish,
+    ProviderEvent,
+    ReasoningDelta,
+    TextDelta,
+    ToolStart,
+)
+from domain.providers.ports import CallControl, CallState
+from domain.providers.request import ProviderRequest
+from infra.providers.adapter import Adapter
+from infra.providers.anomalies import Anomalies, Anomaly
+from infra.providers.frame_json import Undecodable, repaired_json
+from infra.providers.http_pool import HttpPool
+from infra.providers.opening import Opening
+from infra.providers.remote_error import RemoteError, read_error, verdict
+from infra.providers.retry_hint import retry_after_ms
+from infra.providers.sse_decoder import DONE, MAX_FRAME_BYTES, Frame, SseDecoder
+from infra.providers.watchdog import Watchdog
+
+_GOODBYE_S = 2.0  # for usage and [DONE] after the reason to finish
+_ERROR_BODY_S = 2.0
+_ERROR_BODY_BYTES = 64 * 1024
+_OK = 200
+_SPEECH = (TextDelta, ReasoningDelta, ToolStart)
+
+
+class ResponseLimits(msgspec.Struct, frozen=True, kw_only=True):
+    max_frame_bytes: int = MAX_FRAME_BYTES
+    lenient_media_type: bool = False
+
+
+class HttpProvider:
+    """A `Provider` of any adapter; `anomalies` counts what was wrong but survivable over all its calls."""
+
+    def __init__(self, pool: HttpPool, adapter: Adapter, clock: Clock, limits: ResponseLimits) -> None:
+        self.anomalies = Anomalies()
+        self.pool = pool
+        self.adapter = adapter
+        self.clock = clock
+        self.limits = limits
+
+    def stream(self, request: ProviderRequest, control: CallControl) -> "HttpStream":
+        return HttpStream(self, request, control)
+
+
+class HttpStream:
+    """The context manager and the iterator in one object: nothing is left to a generator's finalizer."""
+
+    def __init__(self, provider: HttpProvider, request: ProviderRequest, control: CallControl) -> None:
+        self._provider = provider
+        self._request = request
+        self._control = control
+        self._translator = provider.adapter.translator(provider.anomalies)
+        self._decoder = SseDecoder(max_frame_bytes=provider.limits.max_frame_bytes)
+        self._watchdog = Watchdog(self._give_up)
+        self._response: aiohttp.ClientResponse | None = None
+        self._text_bytes_left = 16 * request.max_output_tokens + 65_536
+        self._silent = True
+        self._closing = False
+        self._ended = False
+        self._reusable = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watchdog.stop()
+        if self._response is not None and self._reusable:
+            self._provider.pool.linger(self._response)
+        self._give_up(close=not self._reusable)
+        if self._control.called:
+            self._control.state = CallState.ENDED
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[ProviderEvent]:
+        while not (self._ended or self._control.cancelled):
+            batch = await self._begin() if self._response is None else await self._read(self._response)
+            if batch and not self._control.cancelled:
+                return batch
+        raise StopAsyncIteration
+
+    async def _begin(self) -> list[ProviderEvent]:
+        opening = Opening(self._request.deadlines, self._control)
+        response = await opening.head(self._provider.pool, self._provider.adapter.encode(self._request))
+        if isinstance(response, ProviderFailure):
+            self._ended = True
+            return [Failed(failure=response)]
+        self._response = response
+        accepted = Accepted(response.status)
+        if self._is_event_stream(response):
+            self._watchdog.limit_phase(self._request.deadlines.first_token.total_seconds())
+            return [accepted]
+        self._ended = True
+        return [accepted, await _refusal(response)]
+
+    def _is_event_stream(self, response: aiohttp.ClientResponse) -> bool:
+        media_type = _media_type(response)
+        known = media_type == "text/event-stream" or (not media_type and self._provider.limits.lenient_media_type)
+        return response.status == _OK and known and _is_plain(response)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> list[ProviderEvent]:
+        self._watchdog.waiting()
+        try:
+            chunk = await response.content.readany()
+        except (aiohttp.ClientError, OSError):
+            if self._watchdog.expired:
+                return self._after_expiry()
+            return self._take(_arrived_before_loss(response)) or self._after_end()
+        self._watchdog.resting()
+        return self._take(chunk) if chunk else self._after_end()
+
+    def _take(self, chunk: bytes) -> list[ProviderEvent]:
+        batch = self._translate(self._decoder.feed(chunk))
+        if not self._ended:
+            self._measure(batch)
+            if self._decoder.exceeded:
+                batch += self._failure(FailureKind.BAD_RESPONSE, "frame or stream too large")
+        return batch
+
+    def _translate(self, frames: list[Frame]) -> list[ProviderEvent]:
+        batch: list[ProviderEvent] = []
+        for frame in frames:
+            if not self._ended:
+                batch += self._translator.on_frame(frame)
+                self._ended = bool(batch) and isinstance(batch[-1], (Completed, Failed))
+            elif frame.data != DONE:
+                self._provider.anomalies[Anomaly.AFTER_TERMINAL] += 1
+        self._reusable = self._ended and isinstance(batch[-1], Completed)
+        return batch
+
+    def _measure(self, batch: list[ProviderEvent]) -> None:
+        """Moves the deadline on, and ends an answer that is far longer than was asked for."""
+        for event in batch:
+            if isinstance(event, (TextDelta, ReasoningDelta)):
+                self._text_bytes_left -= len(event.text.encode())
+        if self._text_bytes_left < 0:
+            self._provider.anomalies[Anomaly.RUNAWAY] += 1
+            self._ended = True
+            batch.append(Completed(finish=Finish.LENGTH))
+        elif self._translator.finished and not self._closing:
+            self._closing = True
+            self._watchdog.limit_phase(_GOODBYE_S)
+        elif self._silent and any(isinstance(event, _SPEECH) for event in batch):
+            self._silent = False
+            self._watchdog.limit_each_wait(self._request.deadlines.idle.total_seconds())
+
+    def _after_end(self) -> list[ProviderEvent]:
+        batch = self._translate(self._decoder.finish())
+        if not self._ended:
+            batch += self._translator.on_eof()
+            self._ended = True
+        return batch
+
+    def _after_expiry(self) -> list[ProviderEvent]:
+        if self._translator.finished:
+            return self._after_end()
+        return self._failure(FailureKind.TIMEOUT, "first_token deadline" if self._silent else "idle deadline")
+
+    def _failure(self, kind: FailureKind, detail: str) -> list[ProviderEvent]:
+        self._ended = True
+        return self._translator.on_failure(ProviderFailure(kind=kind, detail=detail))
+
+    def _give_up(self, *, close: bool = True) -> None:
+        if self._response is not None and close:
+            self._response.close()
+        if self._control.called and self._control.closed_at is None:
+            self._control.closed_at = self._provider.clock.monotonic()
+
+
+def _arrived_before_loss(response: aiohttp.ClientResponse) -> bytes:
+    """The client withholds buffered bytes once the connection has failed; they may hold the end of the answer."""
+    response.content.set_exception(None)  # type: ignore[arg-type]
+    return response.content.read_nowait()
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Completed | Failed:
+    """The terminal that a response other than an event stream amounts to."""
+    error = await _error_body(response) if _is_plain(response) else None
+    if response.status == _OK and error is None:
+        failure = ProviderFailure(kind=FailureKind.BAD_RESPONSE, detail="no event stream")
+        return Failed(failure=failure)
+    http_status = None if response.status == _OK else response.status
+    ending = verdict(error or RemoteError(), http_status, retry_after_ms(response.headers))
+    return Completed(finish=ending) if isinstance(ending, Finish) else Failed(failure=ending)
+
+
+async def _error_body(response: aiohttp.ClientResponse) -> RemoteError | None:
+    body = b""
+    try:
+        with anyio.move_on_after(_ERROR_BODY_S):
+            while len(body) < _ERROR_BODY_BYTES and (chunk := await response.content.readany()):
+                body += chunk
+    except (aiohttp.ClientError, OSError):
+        pass
+    try:
+        return read_error(repaired_json(body[:_ERROR_BODY_BYTES], Anomalies()))
+    except Undecodable:
+        return None
+
+
+def _media_type(response: aiohttp.ClientResponse) -> str:
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def _is_plain(response: aiohttp.ClientResponse) -> bool:
+    """We ask for identity; whoever compresses all the same is not unpacked (a bomb would be)."""
+    return response.headers.get("Content-Encoding", "identity").strip().lower() == "identity"

@@ -1,0 +1,76 @@
+"""What an operator may say about one provider (providers-and-files.md 3.1)."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class ProviderKind(StrEnum):
+    SCRIPTED = "scripted"
+    OPENAI_CHAT = "openai_chat"
+
+
+class Flavour(StrEnum):
+    """Sets defaults and nothing else."""
+
+    OPENAI = "openai"
+    AZURE = "azure"
+    VLLM = "vllm"
+    OLLAMA = "ollama"
+    LITELLM = "litellm"
+    GENERIC = "generic"
+
+
+class ThinkTags(StrEnum):
+    """Where `<think>` marks reasoning: nowhere, only first, open from the start, or anywhere."""
+
+    OFF = "off"
+    LEADING = "leading"
+    PREOPENED = "preopened"
+    ANYWHERE = "anywhere"
+
+
+class SystemRole(StrEnum):
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+    FOLD = "fold"
+
+
+class UserField(StrEnum):
+    SAFETY_IDENTIFIER = "safety_identifier"
+    USER = "user"
+    NONE = "none"
+
+
+class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`key` is `env:NAME` or `file:/path`; header and prefix default by flavour."""
+
+    key: str | None = None
+    header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
+    prefix: str | None = None
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """None means: by kind and flavour. Values of `extra_headers` may be secret references."""
+
+    kind: ProviderKind
+    flavour: Flavour = Flavour.GENERIC
+    base_url: str = ""
+    chat_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~{}/-]*)?$")] | None = None
+    auth: AuthSettings = AuthSettings()
+    extra_headers: dict[str, str] = msgspec.field(default_factory=dict)
+    allow_http: bool = False
+    allow_private_network: bool = False
+    max_streams: Annotated[int, Meta(ge=1, le=10_000)] = 512
+    max_frame_bytes: Annotated[int, Meta(ge=1_024, le=16 * 1024 * 1024)] = 1024 * 1024
+    lenient_media_type: bool = False
+    propagate_trace: bool = True
+    max_tokens_field: Annotated[str, Meta(pattern=r"^[a-z_]{1,64}$")] | None = None
+    usage_option: bool = True
+    system_role: SystemRole = SystemRole.SYSTEM
+    allow_repeated_roles: bool = False
+    think_tags: ThinkTags | None = None
+    user_field: UserField | None = None
+    seed: Annotated[int, Meta(ge=0, le=9_999_999)] = 1

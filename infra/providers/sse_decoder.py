@@ -1,0 +1,131 @@
+"""The bytes of an event stream to frames: no I/O, and any split of the same bytes gives the same frames."""
+
+import msgspec
+
+DONE = b"[DONE]"
+MAX_FRAME_BYTES = 1024 * 1024
+MAX_STREAM_BYTES = 64 * 1024 * 1024
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """`event` is empty where the stream gave no name; `data` holds the undecoded `data` lines joined by LF."""
+
+    event: str
+    data: bytes
+
+
+class SseDecoder:
+    """Follows the WHATWG rules; only an unfinished last block also counts, if its data is whole (see `finish`).
+
+    Once a line, a frame or the stream is larger than allowed, `exceeded` is set and nothing more comes out.
+    """
+
+    def __init__(self, *, max_frame_bytes: int = MAX_FRAME_BYTES, max_stream_bytes: int = MAX_STREAM_BYTES) -> None:
+        self.exceeded = False
+        self._max_frame_bytes = max_frame_bytes
+        self._left_bytes = max_stream_bytes
+        self._opening: bytes | None = b""  # what may still turn out to be a byte order mark
+        self._after_cr = False
+        self._tail: list[bytes] = []
+        self._tail_bytes = 0
+        self._event = ""
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        if self.exceeded or not chunk:
+            return []
+        if self._opening is not None:
+            chunk = self._without_mark(chunk)
+        over = len(chunk) - self._left_bytes
+        self._left_bytes -= len(chunk)
+        frames = self._cut(chunk[:-over] if over > 0 else chunk)
+        if over > 0:
+            self.exceeded = True
+        return frames
+
+    def finish(self) -> list[Frame]:
+        """A block that the end cut off counts if its data is complete JSON or `[DONE]`."""
+        frames = self._cut((self._opening or b"") + b"\n")
+        if self._data and not self.exceeded and _is_whole(b"\n".join(self._data)):
+            frames.append(self._dispatch())
+        return frames
+
+    def _without_mark(self, chunk: bytes) -> bytes:
+        opening = (self._opening or b"") + chunk
+        if len(opening) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(opening):
+            self._opening = opening
+            return b""
+        self._opening = None
+        return opening.removeprefix(_BYTE_ORDER_MARK)
+
+    def _cut(self, chunk: bytes) -> list[Frame]:
+        if self._after_cr or b"\r" in chunk:
+            chunk = self._with_lf(chunk)
+        lines = chunk.split(b"\n")
+        rest = lines.pop()
+        if lines and self._tail:
+            lines[0] = b"".join((*self._tail, lines[0]))
+            self._tail.clear()
+            self._tail_bytes = 0
+        frames: list[Frame] = []
+        for line in lines:
+            self._take(line, frames)
+            if self.exceeded:
+                return frames
+        if rest:
+            self._tail.append(rest)
+            self._tail_bytes += len(rest)
+            self.exceeded = self._tail_bytes > self._max_frame_bytes
+        return frames
+
+    def _with_lf(self, chunk: bytes) -> bytes:
+        """A CR at the end of a chunk ends its line at once, so the LF that may follow is swallowed."""
+        if not chunk:
+            return chunk
+        if self._after_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+        self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _take(self, line: bytes, frames: list[Frame]) -> None:
+        if len(line) > self._max_frame_bytes:
+            self.exceeded = True
+        elif line.startswith(b"data:"):
+            self._add_data(line[6:] if line.startswith(b"data: ") else line[5:])
+        elif not line:
+            if self._data:
+                frames.append(self._dispatch())
+            self._event = ""
+        else:
+            name, _, value = line.partition(b":")
+            self._field(name, value.removeprefix(b" "))
+
+    def _field(self, name: bytes, value: bytes) -> None:
+        if name == b"event":
+            self._event = value.decode("utf-8", "replace")
+        elif name == b"data":
+            self._add_data(value)
+
+    def _add_data(self, value: bytes) -> None:
+        self._data.append(value)
+        self._data_bytes += len(value) + 1
+        self.exceeded = self._data_bytes > self._max_frame_bytes + 1
+
+    def _dispatch(self) -> Frame:
+        frame = Frame(self._event, self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
+        self._event = ""
+        self._data.clear()
+        self._data_bytes = 0
+        return frame
+
+
+def _is_whole(data: bytes) -> bool:
+    if data == DONE:
+        return True
+    try:
+        msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return False
+    return True

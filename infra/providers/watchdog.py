@@ -1,0 +1,60 @@
+"""One timer per call, re-armed lazily, because a timeout scope per read would cost more than the read."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Watchdog:
+    """Calls `on_expiry` once, from the loop, when the remote took longer than the present phase allows.
+
+    `expired` stays set. The one reader says when it begins and ends to wait for the remote.
+    """
+
+    __slots__ = ("_limit", "_loop", "_on_expiry", "_per_wait", "_since", "_timer", "expired")
+
+    def __init__(self, on_expiry: Callable[[], None]) -> None:
+        self.expired = False
+        self._loop = asyncio.get_running_loop()
+        self._on_expiry = on_expiry
+        self._limit = 0.0
+        self._per_wait = False
+        self._since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def limit_phase(self, limit_s: float) -> None:
+        """From now until the next phase at most this long, whatever arrives meanwhile."""
+        self._begin(limit_s, per_wait=False)
+
+    def limit_each_wait(self, limit_s: float) -> None:
+        """Each wait at most this long; time in which the reader is busy elsewhere does not count."""
+        self._begin(limit_s, per_wait=True)
+
+    def waiting(self) -> None:
+        if self._per_wait:
+            self._since = self._loop.time()
+
+    def resting(self) -> None:
+        if self._per_wait:
+            self._since = None
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _begin(self, limit_s: float, *, per_wait: bool) -> None:
+        self.stop()
+        self._limit = limit_s
+        self._per_wait = per_wait
+        self._since = self._loop.time()
+        self._timer = self._loop.call_at(self._since + limit_s, self._ring)
+
+    def _ring(self) -> None:
+        now = self._loop.time()
+        due = now + self._limit if self._since is None else self._since + self._limit
+        if due > now:
+            self._timer = self._loop.call_at(due, self._ring)
+            return
+        self._timer = None
+        self.expired = True
+        self._on_expiry()
