@@ -1,0 +1,147 @@
+"""The chats of one owner."""
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, func, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.chats.models import Chat, Deletion, NewChat
+from domain.clock import utc_text
+from domain.ids import ChatId, TurnId, UserId
+from domain.pagination import Page, PageQuery
+from domain.scope import AccessScope
+from infra.postgres.keyset import Keyset
+from infra.postgres.orm.chat import ChatRow
+from infra.postgres.orm.message import MessageRow
+from infra.postgres.orm.turn import TurnRow
+from infra.postgres.scoping import live_chat, live_chats, of_tenant
+
+_COLUMNS: Final = (
+    ChatRow.id,
+    ChatRow.user_id,
+    ChatRow.model,
+    ChatRow.title,
+    ChatRow.is_temporary,
+    ChatRow.is_favorite,
+    ChatRow.metadata_.label("metadata"),
+    ChatRow.created_at,
+    ChatRow.updated_at,
+)
+
+_MESSAGE_COUNT: Final = (
+    select(func.count())
+    .where(
+        MessageRow.tenant_id == ChatRow.tenant_id,
+        MessageRow.chat_id == ChatRow.id,
+        MessageRow.deleted_at.is_(None),
+    )
+    .correlate(ChatRow)
+    .scalar_subquery()
+    .label("message_count")
+)
+
+
+def _parse_keys(keys: tuple[str, ...]) -> tuple[datetime, UUID]:
+    updated_at, chat_id = keys
+    moment = datetime.fromisoformat(updated_at)
+    if utc_text(moment) != updated_at:
+        raise ValueError
+    return moment, UUID(chat_id)
+
+
+_NEWEST_ACTIVITY_FIRST: Final = Keyset[Chat](
+    columns=(ChatRow.updated_at, ChatRow.id),
+    descending=True,
+    parse=_parse_keys,
+    keys_of=lambda chat: (utc_text(chat.updated_at), str(chat.id)),
+)
+
+
+class PostgresChats:
+    """Fills the port Chats."""
+
+    def __init__(self, connection: AsyncConnection, scope: AccessScope) -> None:
+        self._connection = connection
+        self._scope = scope
+
+    async def add(self, chat_id: ChatId, chat: NewChat) -> Chat:
+        statement = (
+            insert(ChatRow)
+            .values(
+                tenant_id=self._scope.tenant_id,
+                id=chat_id,
+                user_id=self._scope.user_id,
+                model=chat.model,
+                title=chat.title,
+                is_temporary=chat.is_temporary,
+                metadata_=chat.metadata,
+            )
+            .returning(*_COLUMNS, literal(0).label("message_count"))
+        )
+        result = await self._connection.execute(statement)
+        return _chat(result.one())
+
+    async def get(self, chat_id: ChatId) -> Chat | None:
+        statement = select(*_COLUMNS, _MESSAGE_COUNT).where(live_chat(self._scope, chat_id))
+        row = (await self._connection.execute(statement)).one_or_none()
+        return None if row is None else _chat(row)
+
+    async def page(self, query: PageQuery) -> Page[Chat]:
+        statement = select(*_COLUMNS, _MESSAGE_COUNT).where(live_chats(self._scope))
+        rows = await self._connection.execute(_NEWEST_ACTIVITY_FIRST.beside(statement, query))
+        return _NEWEST_ACTIVITY_FIRST.page([_chat(row) for row in rows], query)
+
+    async def rename(self, chat_id: ChatId, title: str) -> Chat | None:
+        statement = (
+            update(ChatRow)
+            .where(live_chat(self._scope, chat_id))
+            .values(title=title, updated_at=func.now())
+            .returning(*_COLUMNS, _MESSAGE_COUNT)
+        )
+        row = (await self._connection.execute(statement)).one_or_none()
+        return None if row is None else _chat(row)
+
+    async def soft_delete(self, chat_id: ChatId) -> Deletion | None:
+        hide = (
+            update(ChatRow).where(live_chat(self._scope, chat_id)).values(deleted_at=func.now()).returning(ChatRow.id)
+        )
+        if (await self._connection.execute(hide)).one_or_none() is None:
+            return None
+        return Deletion(running_turn=await self._flag_running_turn(chat_id))
+
+    async def _flag_running_turn(self, chat_id: ChatId) -> TurnId | None:
+        # A second statement on purpose: its snapshot is taken once the chat's row lock is ours, so it sees the
+        # turn of a send that was committed while we waited. Joined to the first one, it would miss that turn.
+        flag = (
+            update(TurnRow)
+            .where(
+                of_tenant(TurnRow, self._scope),
+                TurnRow.user_id == self._scope.user_id,
+                TurnRow.chat_id == chat_id,
+                TurnRow.state == "running",
+            )
+            .values(
+                cancel_requested_at=func.coalesce(TurnRow.cancel_requested_at, func.now()),
+                cancel_reason=func.coalesce(TurnRow.cancel_reason, "chat_deleted"),
+            )
+            .returning(TurnRow.id)
+        )
+        turn_id = (await self._connection.execute(flag)).scalar_one_or_none()
+        return None if turn_id is None else TurnId(turn_id)
+
+
+def _chat(row: Row[Any]) -> Chat:
+    return Chat(
+        id=ChatId(row.id),
+        user_id=UserId(row.user_id),
+        model=row.model,
+        title=row.title,
+        is_temporary=row.is_temporary,
+        is_favorite=row.is_favorite,
+        metadata=row.metadata,
+        message_count=row.message_count,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,87 @@
+"""What was said in the chats of one owner."""
+
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.ids import ChatId, MessageId, RequestId
+from domain.messages.models import Message, Role
+from domain.pagination import Page, PageQuery
+from domain.providers.events import Citation, Finish
+from domain.scope import AccessScope
+from infra.postgres.keyset import Keyset
+from infra.postgres.orm.message import MessageRow
+from infra.postgres.scoping import in_live_chat, of_tenant
+
+MESSAGE_COLUMNS: Final = (
+    MessageRow.id,
+    MessageRow.request_id,
+    MessageRow.role,
+    MessageRow.content,
+    MessageRow.seq,
+    MessageRow.is_partial,
+    MessageRow.created_at,
+    MessageRow.model,
+    MessageRow.finish_reason,
+    MessageRow.citations,
+    MessageRow.metadata_.label("metadata"),
+    MessageRow.input_tokens,
+    MessageRow.output_tokens,
+)
+
+_LARGEST_SEQ: Final = 2**63 - 1
+
+
+def _parse_keys(keys: tuple[str, ...]) -> tuple[int]:
+    (text,) = keys
+    seq = int(text)
+    if str(seq) != text or not 0 <= seq <= _LARGEST_SEQ:
+        raise ValueError
+    return (seq,)
+
+
+_AS_SAID: Final = Keyset[Message](
+    columns=(MessageRow.seq,),
+    descending=False,
+    parse=_parse_keys,
+    keys_of=lambda message: (str(message.seq),),
+)
+
+
+class PostgresMessages:
+    """Fills the port Messages."""
+
+    def __init__(self, connection: AsyncConnection, scope: AccessScope) -> None:
+        self._connection = connection
+        self._scope = scope
+
+    async def page(self, chat_id: ChatId, query: PageQuery) -> Page[Message]:
+        statement = select(*MESSAGE_COLUMNS).where(
+            of_tenant(MessageRow, self._scope),
+            MessageRow.chat_id == chat_id,
+            MessageRow.deleted_at.is_(None),
+            in_live_chat(self._scope, chat_id),
+        )
+        rows = await self._connection.execute(_AS_SAID.beside(statement, query))
+        return _AS_SAID.page([message_of(row) for row in rows], query)
+
+
+def message_of(row: Row[Any]) -> Message:
+    """The message in a row that has every column of `Message` under its name there."""
+    return Message(
+        id=MessageId(row.id),
+        request_id=RequestId(row.request_id),
+        role=Role(row.role),
+        content=row.content,
+        seq=row.seq,
+        is_partial=row.is_partial,
+        created_at=row.created_at,
+        model=row.model,
+        finish_reason=None if row.finish_reason is None else Finish(row.finish_reason),
+        citations=msgspec.convert(row.citations or (), tuple[Citation, ...]),
+        metadata=row.metadata,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+    )
