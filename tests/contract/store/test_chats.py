@@ -1,0 +1,146 @@
+"""What the port Chats promises, of the store in memory and of PostgreSQL alike."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from domain.chats.models import Deletion, NewChat
+from domain.unit_of_work import LostRace
+from tests.contract.store.backends import Store
+from tests.contract.store.samples import a_chat_id, a_message, a_turn_id, chats, create, get, somebody
+
+ODD_TEXT = "Ünï 🧵 \u202e\"'\\ %_ $1 \n\t"
+
+
+async def test_a_new_chat_is_read_back_as_it_was_answered(store: Store) -> None:
+    ann, chat_id = somebody(), a_chat_id()
+    wanted = NewChat(model="mock", title=ODD_TEXT, is_temporary=True, metadata={ODD_TEXT: ODD_TEXT})
+
+    async with store.begin(ann) as tx:
+        answered = await tx.chats.add(chat_id, wanted)
+
+    assert answered == await get(store, ann, chat_id)
+    assert (answered.id, answered.user_id) == (chat_id, ann.user_id)
+    assert (answered.model, answered.title, answered.is_temporary) == ("mock", ODD_TEXT, True)
+    assert (answered.metadata, answered.message_count, answered.is_favorite) == ({ODD_TEXT: ODD_TEXT}, 0, False)
+    assert answered.created_at == answered.updated_at
+    assert answered.created_at.utcoffset() == timedelta(0)
+
+
+async def test_a_chat_without_title_has_none(store: Store) -> None:
+    ann = somebody()
+    chat = await create(store, ann)
+    assert (chat.title, chat.metadata) == (None, {})
+
+
+async def test_an_id_is_taken_once_per_tenant_whoever_took_it(store: Store) -> None:
+    ann = somebody()
+    bob, stranger = somebody(in_tenant_of=ann), somebody()
+    chat = await create(store, ann, "hers")
+
+    for owner in (ann, bob):
+        with pytest.raises(LostRace) as lost:
+            async with store.begin(owner) as tx:
+                await tx.chats.add(chat.id, NewChat(model="m"))
+        assert lost.value.constraint == "chats_pkey"
+    async with store.begin(stranger) as tx:
+        await tx.chats.add(chat.id, NewChat(model="m", title="another tenant's"))
+
+    assert await get(store, ann, chat.id) == chat
+
+
+@pytest.mark.parametrize("same_tenant", [True, False])
+async def test_nobody_else_can_read_list_rename_or_delete_a_chat(store: Store, same_tenant: bool) -> None:
+    ann = somebody()
+    other = somebody(in_tenant_of=ann if same_tenant else None)
+    chat, turn_id = await create(store, ann, "hers"), a_turn_id()
+    await store.put_turn(ann, chat.id, turn_id)
+
+    assert await get(store, other, chat.id) is None
+    assert (await chats(store, other, 10)).items == ()
+    async with store.begin(other) as tx:
+        assert await tx.chats.rename(chat.id, "mine now") is None
+        assert await tx.chats.soft_delete(chat.id) is None
+
+    assert await get(store, ann, chat.id) == chat
+    assert await store.cancel_reason(ann, turn_id) is None
+
+
+async def test_renaming_counts_as_activity_and_changes_nothing_else(store: Store) -> None:
+    ann = somebody()
+    chat = await create(store, ann, "before")
+    await store.put_message(ann, chat.id, a_message(1))
+
+    async with store.begin(ann) as tx:
+        renamed = await tx.chats.rename(chat.id, ODD_TEXT)
+
+    assert renamed is not None
+    assert renamed == await get(store, ann, chat.id)
+    assert (renamed.title, renamed.created_at, renamed.message_count) == (ODD_TEXT, chat.created_at, 1)
+    assert renamed.updated_at > chat.updated_at
+
+
+async def test_a_renamed_chat_moves_to_the_top(store: Store) -> None:
+    ann = somebody()
+    oldest, newest = await create(store, ann), await create(store, ann)
+    async with store.begin(ann) as tx:
+        await tx.chats.rename(oldest.id, "again")
+    assert [chat.id for chat in (await chats(store, ann, 10)).items] == [oldest.id, newest.id]
+
+
+async def test_the_message_count_is_of_live_messages_of_this_chat(store: Store) -> None:
+    ann = somebody()
+    chat, other = await create(store, ann), await create(store, ann)
+    for seq in (1, 2):
+        await store.put_message(ann, chat.id, a_message(seq))
+    await store.put_message(ann, chat.id, a_message(3), deleted_at=datetime.now(UTC))
+    await store.put_message(ann, other.id, a_message(1))
+
+    counts = {found.id: found.message_count for found in (await chats(store, ann, 10)).items}
+
+    assert counts == {chat.id: 2, other.id: 1}
+    read = await get(store, ann, chat.id)
+    assert read is not None
+    assert read.message_count == 2
+
+
+async def test_a_deleted_chat_is_gone_for_its_owner_and_cannot_be_deleted_again(store: Store) -> None:
+    ann = somebody()
+    kept, chat = await create(store, ann), await create(store, ann)
+
+    async with store.begin(ann) as tx:
+        assert await tx.chats.soft_delete(chat.id) == Deletion(running_turn=None)
+        assert await tx.chats.soft_delete(chat.id) is None
+
+    assert await get(store, ann, chat.id) is None
+    assert [found.id for found in (await chats(store, ann, 10)).items] == [kept.id]
+    async with store.begin(ann) as tx:
+        assert await tx.chats.rename(chat.id, "back?") is None
+        assert await tx.chats.soft_delete(chat.id) is None
+
+
+async def test_deletion_flags_the_running_turn_of_this_chat_and_no_other(store: Store) -> None:
+    ann = somebody()
+    chat, other = await create(store, ann), await create(store, ann)
+    running, ended, elsewhere = a_turn_id(), a_turn_id(), a_turn_id()
+    await store.put_turn(ann, chat.id, ended, state="failed")
+    await store.put_turn(ann, chat.id, running)
+    await store.put_turn(ann, other.id, elsewhere)
+
+    async with store.begin(ann) as tx:
+        deletion = await tx.chats.soft_delete(chat.id)
+
+    assert deletion == Deletion(running_turn=running)
+    reasons = [await store.cancel_reason(ann, turn_id) for turn_id in (running, ended, elsewhere)]
+    assert reasons == ["chat_deleted", None, None]
+
+
+async def test_deletion_does_not_overwrite_why_a_turn_is_being_cancelled(store: Store) -> None:
+    ann, turn_id = somebody(), a_turn_id()
+    chat = await create(store, ann)
+    await store.put_turn(ann, chat.id, turn_id, reason="cancel_requested")
+
+    async with store.begin(ann) as tx:
+        assert await tx.chats.soft_delete(chat.id) == Deletion(running_turn=turn_id)
+
+    assert await store.cancel_reason(ann, turn_id) == "cancel_requested"

@@ -1,0 +1,94 @@
+"""The port Chats over tables in memory."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from anyio.lowlevel import checkpoint
+from msgspec.structs import replace
+
+from domain.chats.models import Chat, Deletion, NewChat
+from domain.clock import utc_text
+from domain.ids import ChatId, TurnId
+from domain.pagination import Page, PageQuery
+from tests.fakes.paging import ListOrder
+from tests.fakes.tables import ChatRecord, View
+
+
+def _parse_keys(keys: tuple[str, ...]) -> tuple[datetime, UUID]:
+    moment, chat_id = keys
+    return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f%z"), UUID(chat_id)
+
+
+_NEWEST_ACTIVITY_FIRST: Final = ListOrder[Chat](
+    keys_of=lambda chat: (utc_text(chat.updated_at), str(chat.id)), parse=_parse_keys, descending=True
+)
+
+
+class MemoryChats:
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    async def add(self, chat_id: ChatId, chat: NewChat) -> Chat:
+        await checkpoint()
+        added = Chat(
+            id=chat_id,
+            user_id=self._view.scope.user_id,
+            model=chat.model,
+            title=chat.title,
+            is_temporary=chat.is_temporary,
+            is_favorite=False,
+            metadata=dict(chat.metadata),
+            message_count=0,
+            created_at=self._view.now,
+            updated_at=self._view.now,
+        )
+        self._view.insert(self._view.tables.chats, chat_id, ChatRecord(chat=added), "chats_pkey")
+        return added
+
+    async def get(self, chat_id: ChatId) -> Chat | None:
+        await checkpoint()
+        record = self._view.live_chat(chat_id)
+        return None if record is None else self._counted(record.chat)
+
+    async def page(self, query: PageQuery) -> Page[Chat]:
+        await checkpoint()
+        live = [self._counted(record.chat) for record in self._view.tables.chats.values() if self._view.owns(record)]
+        return _NEWEST_ACTIVITY_FIRST.page(live, query)
+
+    async def rename(self, chat_id: ChatId, title: str) -> Chat | None:
+        await checkpoint()
+        self._view.require_write()
+        record = self._view.live_chat(chat_id)
+        if record is None:
+            return None
+        renamed = replace(record.chat, title=title, updated_at=self._view.now)
+        self._view.replace(self._view.tables.chats, chat_id, replace(record, chat=renamed))
+        return self._counted(renamed)
+
+    async def soft_delete(self, chat_id: ChatId) -> Deletion | None:
+        await checkpoint()
+        self._view.require_write()
+        record = self._view.live_chat(chat_id)
+        if record is None:
+            return None
+        self._view.replace(self._view.tables.chats, chat_id, replace(record, deleted_at=self._view.now))
+        return Deletion(running_turn=self._flag_running_turn(chat_id))
+
+    def _flag_running_turn(self, chat_id: ChatId) -> TurnId | None:
+        for turn in self._view.tables.turns.values():
+            if turn.chat_id == chat_id and turn.state == "running":
+                flagged = replace(
+                    turn,
+                    cancel_requested_at=turn.cancel_requested_at or self._view.now,
+                    cancel_reason=turn.cancel_reason or "chat_deleted",
+                )
+                self._view.replace(self._view.tables.turns, turn.id, flagged)
+                return turn.id
+        return None
+
+    def _counted(self, chat: Chat) -> Chat:
+        count = sum(
+            record.chat_id == chat.id and record.deleted_at is None for record in self._view.tables.messages.values()
+        )
+        return replace(chat, message_count=count)
