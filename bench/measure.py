@@ -50,7 +50,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 async def warm_server(target: Target) -> AsyncIterator[Server]:
     """The target in a process of its own, after enough streams to have its code loaded and its pools open."""
     async with http_server(
-        target.command, port=target.port, ready_path="/readyz", directory=target.directory, env=target.env
+        target.command, port=target.port, ready_path="/readyz", directory=target.directory
     ) as server:
         names = [f"warm-up-{number}/{_WARM_UP_DELTAS}" for number in range(_WARM_UP_STREAMS)]
         plan = _plan(target, names)

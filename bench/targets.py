@@ -11,6 +11,18 @@ from tests.harness.processes import child_process, free_port, mini_chat_command
 
 BARE_RELAY, FASTAPI_RELAY, MINI_CHAT = NAMES = ("bare relay", "FastAPI relay", "mini-chat")
 _USERS = 4
+_CONFIGURATION = """
+[providers.bench]
+kind = "openai_chat"
+base_url = "{upstream_url}"
+allow_http = true
+allow_private_network = true
+
+[[models]]
+id = "bench"
+provider_id = "bench"
+provider_model_id = "bench"
+"""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +34,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     directory: Path
     path: str
     body: Callable[[str], dict[str, object]]
-    env: dict[str, str] = {}
     tokens: list[str] = []
 
     def calls(self, streams: list[str]) -> list[Call]:
@@ -65,14 +76,15 @@ async def _mini_chat(upstream_url: str, directory: Path) -> Target:
     """As it comes: its own embedded PostgreSQL, token authentication, and one new chat per stream."""
     port = free_port()
     home = directory / "mini-chat"
+    home.mkdir()
+    (home / "bench.toml").write_text(_CONFIGURATION.format(upstream_url=upstream_url))
     return Target(
         name=MINI_CHAT,
-        command=[mini_chat_command(), "serve", "--port", str(port)],
+        command=[mini_chat_command(), "serve", "--port", str(port), "--config", "bench.toml"],
         port=port,
         directory=home,
         path="/mini-chat/v1/chats:stream",
         body=_first_message,
-        env={"OPENAI_BASE_URL": upstream_url, "OPENAI_API_KEY": "bench"},
         tokens=[await _token(f"user-{number}", home) for number in range(_USERS)],
     )
 

@@ -176,7 +176,7 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
 def _spawn(
     command: Sequence[str | Path], directory: Path, env: Mapping[str, str], log: Path
 ) -> subprocess.Popen[bytes]:
-    with log.open("wb") as sink:
+    with log.open("ab") as sink:
         return subprocess.Popen(  # noqa: S603 -- the command line is the test's own
             command,
             cwd=directory,
