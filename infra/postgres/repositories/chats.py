@@ -12,6 +12,8 @@ from domain.clock import utc_text
 from domain.ids import ChatId, TurnId, UserId
 from domain.pagination import Page, PageQuery
 from domain.scope import AccessScope
+from domain.streaming.models import StopReason
+from domain.turns.models import TurnState
 from infra.postgres.keyset import Keyset
 from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.message import MessageRow
@@ -120,11 +122,11 @@ class PostgresChats:
                 of_tenant(TurnRow, self._scope),
                 TurnRow.user_id == self._scope.user_id,
                 TurnRow.chat_id == chat_id,
-                TurnRow.state == "running",
+                TurnRow.state == TurnState.RUNNING.value,
             )
             .values(
                 cancel_requested_at=func.coalesce(TurnRow.cancel_requested_at, func.now()),
-                cancel_reason=func.coalesce(TurnRow.cancel_reason, "chat_deleted"),
+                cancel_reason=func.coalesce(TurnRow.cancel_reason, StopReason.CHAT_DELETED.value),
             )
             .returning(TurnRow.id)
         )

@@ -1,14 +1,16 @@
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from domain.clock import SystemClock
-from infra.postgres.dsn import DIALECT
+from infra.postgres.engine import PoolLimits, create_pools
 from tests.contract.store.backends import InMemory, InPostgres, Store
 from tests.fakes.store import MemoryStore
 from tests.harness.postgres import Database
+
+LIMITS = PoolLimits(size=2, reserved_size=1, acquire=timedelta(seconds=5), statement=timedelta(seconds=5))
 
 
 @pytest.fixture(scope="module", params=["memory", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -26,11 +28,11 @@ async def store(kept_in: Database | None) -> AsyncIterator[Store]:
     if kept_in is None:
         yield InMemory(MemoryStore(SystemClock()))
         return
-    engine = create_async_engine(DIALECT, connect_args={"dsn": kept_in.dsn}, pool_size=2, max_overflow=0)
+    pools = create_pools(kept_in.dsn, LIMITS, application_name="contract")
     back_door = await asyncpg.connect(kept_in.superuser_dsn)
     await back_door.execute("SET session_replication_role = replica")
     try:
-        yield InPostgres(engine, back_door)
+        yield InPostgres(pools.requests, back_door)
     finally:
         await back_door.close()
-        await engine.dispose()
+        await pools.dispose()

@@ -138,9 +138,9 @@ async def test_deletion_flags_the_running_turn_of_this_chat_and_no_other(store: 
 async def test_deletion_does_not_overwrite_why_a_turn_is_being_cancelled(store: Store) -> None:
     ann, turn_id = somebody(), a_turn_id()
     chat = await create(store, ann)
-    await store.put_turn(ann, chat.id, turn_id, reason="cancel_requested")
+    await store.put_turn(ann, chat.id, turn_id, reason="disconnect")
 
     async with store.begin(ann) as tx:
         assert await tx.chats.soft_delete(chat.id) == Deletion(running_turn=turn_id)
 
-    assert await store.cancel_reason(ann, turn_id) == "cancel_requested"
+    assert await store.cancel_reason(ann, turn_id) == "disconnect"
