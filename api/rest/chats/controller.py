@@ -1,0 +1,105 @@
+"""Chats over HTTP (api.md 3.3)."""
+
+from typing import Any
+
+from litestar import Controller, Request, Response, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from api.rest.chats.schemas import ChatOut, ChatPageOut, ChatPatchIn, NewChatIn
+from api.rest.cursor import Cursors, ListName
+from api.rest.endpoint import endpoint
+from api.rest.listing import Listing
+from domain.auth.policy import Action
+from domain.chats.service import ChatService
+from domain.errors import ChatNotFound, InvalidCursor, InvalidLimit, InvalidModel
+from domain.ids import ChatId
+from domain.subject import Subject
+
+
+class ChatController(Controller):
+    path = "/chats"
+    tags = ("Chats",)
+
+    @post(
+        "",
+        status_code=201,
+        operation_id="mini_chat.create_chat",
+        summary="Create a chat",
+        opt=endpoint(Action.CREATE_CHAT, InvalidModel),
+    )
+    async def create_chat(
+        self,
+        request: Request[Any, Any, Any],
+        data: JSONBody[NewChatIn],
+        subject: NamedDependency[Subject],
+        chats: NamedDependency[ChatService],
+    ) -> Response[ChatOut]:
+        chat = await chats.create(subject, data.draft())
+        return Response(ChatOut.of(chat), headers={"Location": f"{request.scope['path']}/{chat.id}"})
+
+    @get(
+        "",
+        status_code=200,
+        operation_id="mini_chat.list_chats",
+        summary="List the caller's chats, newest activity first",
+        opt=endpoint(Action.LIST_CHATS, InvalidCursor, InvalidLimit, lists=True),
+    )
+    async def list_chats(
+        self,
+        request: Request[Any, Any, Any],
+        subject: NamedDependency[Subject],
+        chats: NamedDependency[ChatService],
+        cursors: NamedDependency[Cursors],
+    ) -> Response[ChatPageOut]:
+        name = ListName(
+            resource="chats",
+            order="updated_at desc,id desc",
+            tenant_id=subject.tenant_id,
+            user_id=subject.user_id,
+        )
+        listing = Listing(request, cursors, name)
+        page = await chats.list(subject, listing.query)
+        info = listing.page_info(page)
+        items = tuple(ChatOut.of(chat) for chat in page.items)
+        return Response(ChatPageOut(items=items, page_info=info), headers=listing.links(info))
+
+    @get(
+        "/{chat_id:str}",
+        status_code=200,
+        operation_id="mini_chat.get_chat",
+        summary="Read a chat",
+        opt=endpoint(Action.READ_CHAT, ChatNotFound),
+    )
+    async def get_chat(
+        self, chat_id: FromPath[ChatId], subject: NamedDependency[Subject], chats: NamedDependency[ChatService]
+    ) -> ChatOut:
+        return ChatOut.of(await chats.get(subject, chat_id))
+
+    @patch(
+        "/{chat_id:str}",
+        status_code=200,
+        operation_id="mini_chat.update_chat",
+        summary="Rename a chat",
+        opt=endpoint(Action.UPDATE_CHAT, ChatNotFound),
+    )
+    async def update_chat(
+        self,
+        chat_id: FromPath[ChatId],
+        data: JSONBody[ChatPatchIn],
+        subject: NamedDependency[Subject],
+        chats: NamedDependency[ChatService],
+    ) -> ChatOut:
+        return ChatOut.of(await chats.rename(subject, chat_id, data.new_title()))
+
+    @delete(
+        "/{chat_id:str}",
+        status_code=204,
+        operation_id="mini_chat.delete_chat",
+        summary="Delete a chat with everything in it",
+        opt=endpoint(Action.DELETE_CHAT, ChatNotFound),
+    )
+    async def delete_chat(
+        self, chat_id: FromPath[ChatId], subject: NamedDependency[Subject], chats: NamedDependency[ChatService]
+    ) -> None:
+        await chats.delete(subject, chat_id)

@@ -1,0 +1,87 @@
+"""A chat on the wire (api.md 3.2, 3.3)."""
+
+from typing import Annotated, Self
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from api.rest.listing import PageInfo
+from api.rest.wire_types import Id, Moment
+from domain.chats.models import Chat
+from domain.chats.service import ChatDraft
+from domain.clock import utc_text
+from domain.errors import InvalidRequest
+
+MAX_TITLE_CHARACTERS = 255
+
+Metadata = Annotated[
+    dict[Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")], Annotated[str, Meta(max_length=512)]],
+    Meta(max_length=16),
+]
+
+
+class NewChatIn(msgspec.Struct, frozen=True, kw_only=True):
+    title: str | None = None
+    model: str | UnsetType = UNSET
+    is_temporary: bool = False
+    metadata: Metadata = msgspec.field(default_factory=dict)
+
+    def draft(self) -> ChatDraft:
+        """Raises InvalidRequest for a blank or over-long title."""
+        return ChatDraft(
+            model=None if self.model is UNSET else self.model,
+            title=None if self.title is None else trimmed_title(self.title),
+            is_temporary=self.is_temporary,
+            metadata=self.metadata,
+        )
+
+
+class ChatPatchIn(msgspec.Struct, frozen=True, kw_only=True):
+    title: str | UnsetType = UNSET
+
+    def new_title(self) -> str:
+        """Raises InvalidRequest when there is none, or a blank or over-long one."""
+        if self.title is UNSET:
+            raise InvalidRequest.of("title", "At least one member to change is required.", "required")
+        return trimmed_title(self.title)
+
+
+class ChatOut(msgspec.Struct, frozen=True, kw_only=True):
+    id: Id
+    model: str
+    title: str | UnsetType = UNSET
+    is_temporary: bool
+    is_favorite: bool
+    metadata: dict[str, str]
+    message_count: int
+    created_at: Moment
+    updated_at: Moment
+
+    @classmethod
+    def of(cls, chat: Chat) -> Self:
+        return cls(
+            id=str(chat.id),
+            model=chat.model,
+            title=UNSET if chat.title is None else chat.title,
+            is_temporary=chat.is_temporary,
+            is_favorite=chat.is_favorite,
+            metadata=chat.metadata,
+            message_count=chat.message_count,
+            created_at=utc_text(chat.created_at),
+            updated_at=utc_text(chat.updated_at),
+        )
+
+
+class ChatPageOut(msgspec.Struct, frozen=True, kw_only=True):
+    items: tuple[ChatOut, ...]
+    page_info: PageInfo
+
+
+def trimmed_title(text: str) -> str:
+    """Raises InvalidRequest unless 1 to 255 characters remain."""
+    title = text.strip()
+    if not title:
+        raise InvalidRequest.of("title", "This must not be blank.", "blank")
+    if len(title) > MAX_TITLE_CHARACTERS:
+        raise InvalidRequest.of("title", f"At most {MAX_TITLE_CHARACTERS} characters.", "too_long")
+    return title

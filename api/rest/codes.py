@@ -1,0 +1,124 @@
+"""Every code a client can meet, with its status and what to do about it.
+
+One table feeds the help pages behind `type`, the OpenAPI document and docs/errors.md, so they cannot disagree.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from api.rest.refusals import EdgeRefusal
+from domain import errors
+from domain.errors import DomainError, Kind
+from domain.streaming.failures import KINDS, SENTENCES
+
+STATUS: Mapping[Kind, int] = {
+    Kind.INVALID: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
+    Kind.TOO_LARGE: 413,
+    Kind.UNSUPPORTED: 415,
+    Kind.MISMATCH: 422,
+    Kind.RATE_LIMITED: 429,
+    Kind.QUOTA_EXHAUSTED: 429,
+    Kind.INTERNAL: 500,
+    Kind.UPSTREAM: 502,
+    Kind.UNAVAILABLE: 503,
+    Kind.UPSTREAM_TIMEOUT: 504,
+}
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    """`retryable`: the same request may succeed later. `on_stream`: may also end a stream as an `error` event."""
+
+    code: str
+    status: int
+    summary: str
+    remedy: str
+    retryable: bool
+    on_stream: bool
+
+
+class _Advice(msgspec.Struct, frozen=True):
+    remedy: str
+    retryable: bool = False
+
+
+_CONTACT = "Try again; if it keeps happening, report the trace_id to the operator."
+_SEND_AGAIN = "Send the message again, or use the retry route."
+
+_ADVICE: Mapping[str, _Advice] = {
+    "invalid_request": _Advice("Correct what `errors` names and send the request again."),
+    "invalid_model": _Advice("Choose a model from GET /v1/models."),
+    "invalid_turn_state": _Advice("Wait until the turn has ended, or cancel it first."),
+    "unauthorized": _Advice("Send `Authorization: Bearer <credential>` with a credential that is still valid."),
+    "forbidden": _Advice("Ask the administrator of your tenant for the missing role."),
+    "feature_not_licensed": _Advice("Ask the administrator of your tenant for the licence named in `feature`."),
+    "not_found": _Advice("Check the address; a trailing slash is another address."),
+    "chat_not_found": _Advice("Check the id; chats of other users and deleted chats answer like missing ones."),
+    "message_not_found": _Advice("Check the id; read the list of messages again."),
+    "turn_not_found": _Advice("Check the request_id, or use `latest`."),
+    "model_not_found": _Advice("Choose a model from GET /v1/models."),
+    "method_not_allowed": _Advice("Use one of the methods in the Allow header."),
+    "request_timeout": _Advice("Send the body without pauses.", retryable=True),
+    "request_id_conflict": _Advice("Read the turn; use a new request_id for another attempt."),
+    "generation_in_progress": _Advice("Wait for the running turn to end, or cancel it.", retryable=True),
+    "turn_cancelled": _Advice("The text so far is in the list of messages. Send again if you still want an answer."),
+    "body_too_large": _Advice("Send at most `max_bytes` bytes."),
+    "unsupported_content_type": _Advice("Send the body as application/json in UTF-8, without Content-Encoding."),
+    "request_id_reused": _Advice("Use a new request_id for a new message."),
+    "input_too_long": _Advice("Shorten the message."),
+    "context_budget_exceeded": _Advice("Shorten the message, or start a new chat."),
+    "invalid_cursor": _Advice("Begin again without a cursor."),
+    "invalid_limit": _Advice("Ask for at least one item."),
+    "rate_limited": _Advice("Wait as long as Retry-After says.", retryable=True),
+    "internal_error": _Advice(_CONTACT, retryable=True),
+    "orphan_timeout": _Advice(_SEND_AGAIN, retryable=True),
+    "not_implemented": _Advice("Leave the option out."),
+    "provider_error": _Advice(_SEND_AGAIN, retryable=True),
+    "stream_interrupted": _Advice(_SEND_AGAIN, retryable=True),
+    "provider_unavailable": _Advice(_SEND_AGAIN, retryable=True),
+    "service_unavailable": _Advice("Wait as long as Retry-After says.", retryable=True),
+    "server_shutdown": _Advice(_SEND_AGAIN, retryable=True),
+    "provider_timeout": _Advice(_SEND_AGAIN, retryable=True),
+    "turn_timeout": _Advice("Ask for a shorter answer, or split the task.", retryable=True),
+}
+
+
+class _Source(msgspec.Struct, frozen=True):
+    code: str
+    status: int
+    summary: str
+
+
+def _sources() -> Iterator[_Source]:
+    """Later ones give way to earlier ones of the same code."""
+    for refusal in vars(errors).values():
+        if isinstance(refusal, type) and issubclass(refusal, DomainError) and refusal is not DomainError:
+            yield _Source(refusal.code, STATUS[refusal.kind], refusal.sentence)
+    for edge in EdgeRefusal.__subclasses__():
+        yield _Source(edge.code, edge.status, edge.sentence)
+    for code, kind in KINDS.items():
+        yield _Source(code, STATUS[kind], SENTENCES[code])
+
+
+def _table() -> Mapping[str, Code]:
+    found: dict[str, _Source] = {}
+    for source in _sources():
+        found.setdefault(source.code, source)
+    return {
+        source.code: Code(
+            code=source.code,
+            status=source.status,
+            summary=source.summary,
+            remedy=_ADVICE[source.code].remedy,
+            retryable=_ADVICE[source.code].retryable,
+            on_stream=source.code in SENTENCES,
+        )
+        for source in sorted(found.values(), key=lambda source: (source.status, source.code))
+    }
+
+
+CODES: Mapping[str, Code] = _table()

@@ -1,0 +1,54 @@
+"""What every route under /v1 declares about itself; the gate enforces it and the OpenAPI document tells it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from litestar.handlers import BaseRouteHandler
+
+from domain.auth.policy import Action
+from domain.errors import DomainError
+
+_KEY = "endpoint"
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """`refusals` are those of this route alone; what every route may answer is added where it is told.
+
+    `starts_work`: refused while the process drains. `streams`: the answer is an event stream.
+    `turn_codes`: a turn's own codes are answers too, because the route waits for its end.
+    """
+
+    action: Action
+    refusals: tuple[type[DomainError], ...] = ()
+    starts_work: bool = False
+    streams: bool = False
+    turn_codes: bool = False
+    lists: bool = False
+
+
+def endpoint(
+    action: Action,
+    *refusals: type[DomainError],
+    starts_work: bool = False,
+    streams: bool = False,
+    turn_codes: bool = False,
+    lists: bool = False,
+) -> dict[str, Any]:
+    """The `opt` of a route handler."""
+    declared = Endpoint(
+        action=action,
+        refusals=refusals,
+        starts_work=starts_work,
+        streams=streams,
+        turn_codes=turn_codes,
+        lists=lists,
+    )
+    return {_KEY: declared}
+
+
+def declared_by(handler: BaseRouteHandler) -> Endpoint | None:
+    """None for routes outside /v1."""
+    opt: Mapping[str, Any] = handler.opt
+    declared = opt.get(_KEY)
+    return declared if isinstance(declared, Endpoint) else None

@@ -1,0 +1,90 @@
+"""Examples shown in the OpenAPI document, by operation; a test decodes every request into what its handler takes."""
+
+from collections.abc import Mapping
+
+_CHAT_ID = "0198c0de-79f0-7a01-9d00-1b2c3d4e5f60"
+_REQUEST_ID = "0198c0de-7a10-7c3e-9b1f-5d2a4e6f8a01"
+_MESSAGE_ID = "0198c0de-7a11-7d40-8c2e-6e3b5f708b12"
+_MOMENT = "2026-03-01T09:30:00.000000Z"
+_CHAT = {
+    "id": _CHAT_ID,
+    "model": "mock-ttft300-itl15-len150",
+    "title": "Tides",
+    "is_temporary": False,
+    "is_favorite": False,
+    "metadata": {},
+    "message_count": 2,
+    "created_at": _MOMENT,
+    "updated_at": _MOMENT,
+}
+_ANSWER: Mapping[str, object] = {
+    "id": _MESSAGE_ID,
+    "request_id": _REQUEST_ID,
+    "role": "assistant",
+    "content": "High tide is at 14:05.",
+    "attachments": [],
+    "my_reaction": None,
+    "model": "mock-ttft300-itl15-len150",
+    "input_tokens": 12,
+    "output_tokens": 9,
+    "created_at": _MOMENT,
+    "seq": 2,
+    "status": "complete",
+    "finish_reason": "stop",
+}
+_MODEL = {
+    "model_id": "mock-ttft300-itl15-len150",
+    "display_name": "Scripted",
+    "tier": "standard",
+    "multimodal_capabilities": [],
+    "context_window": 128000,
+}
+_RESULT = {
+    "chat_id": _CHAT_ID,
+    "request_id": _REQUEST_ID,
+    "is_new_turn": True,
+    "user_message_id": "0198c0de-7a10-7c3e-9b1f-5d2a4e6f8a02",
+    "message": _ANSWER,
+    "usage": {"input_tokens": 12, "output_tokens": 9},
+    "effective_model": "mock-ttft300-itl15-len150",
+    "selected_model": "mock-ttft300-itl15-len150",
+    "quota_decision": "allow",
+    "quota_warnings": [],
+    "finish_reason": "stop",
+    "timing": {"ttft_ms": 300, "total_ms": 435},
+}
+_SEND = {"content": "When is high tide?", "request_id": _REQUEST_ID, "on_disconnect": "cancel"}
+_CREATE_AND_SEND = {**_SEND, "title": "Tides"}
+_PAGE_INFO = {"next_cursor": None, "prev_cursor": None, "limit": 20}
+
+EVENT_STREAM = (
+    f'id: 1\nevent: stream_started\ndata: {{"request_id":"{_REQUEST_ID}",'
+    f'"message_id":"{_MESSAGE_ID}","is_new_turn":true}}\n\n'
+    'id: 2\nevent: delta\ndata: {"type":"text","content":"High tide is "}\n\n'
+    'id: 3\nevent: delta\ndata: {"type":"text","content":"at 14:05."}\n\n'
+    'id: 4\nevent: done\ndata: {"usage":{"input_tokens":12,"output_tokens":9},'
+    '"effective_model":"mock-ttft300-itl15-len150","selected_model":"mock-ttft300-itl15-len150",'
+    '"quota_decision":"allow","quota_warnings":[],"finish_reason":"stop",'
+    '"timing":{"ttft_ms":300,"total_ms":435}}\n\n'
+)
+
+REQUESTS: Mapping[str, object] = {
+    "mini_chat.create_chat": {"title": "Tides", "metadata": {"team": "harbour"}},
+    "mini_chat.update_chat": {"title": "Tides and currents"},
+    "mini_chat.send_message": _SEND,
+    "mini_chat.stream_message": _SEND,
+    "mini_chat.create_chat_and_send": _CREATE_AND_SEND,
+    "mini_chat.create_chat_and_stream": _CREATE_AND_SEND,
+}
+
+ANSWERS: Mapping[str, object] = {
+    "mini_chat.create_chat": _CHAT,
+    "mini_chat.list_chats": {"items": [_CHAT], "page_info": _PAGE_INFO},
+    "mini_chat.get_chat": _CHAT,
+    "mini_chat.update_chat": {**_CHAT, "title": "Tides and currents"},
+    "mini_chat.list_messages": {"items": [_ANSWER], "page_info": _PAGE_INFO},
+    "mini_chat.list_models": {"items": [_MODEL]},
+    "mini_chat.get_model": _MODEL,
+    "mini_chat.send_message": _RESULT,
+    "mini_chat.create_chat_and_send": _RESULT,
+}
