@@ -46,12 +46,14 @@ class _Advice(msgspec.Struct, frozen=True):
     retryable: bool = False
 
 
+_NO_ADVICE = _Advice("Read the documentation of the API.")
 _CONTACT = "Try again; if it keeps happening, report the trace_id to the operator."
 _SEND_AGAIN = "Send the message again, or use the retry route."
 
-_ADVICE: Mapping[str, _Advice] = {
+ADVICE: Mapping[str, _Advice] = {
     "invalid_request": _Advice("Correct what `errors` names and send the request again."),
     "invalid_model": _Advice("Choose a model from GET /v1/models."),
+    "invalid_attachment": _Advice("Send only ids of attachments of this chat that are ready, each once."),
     "invalid_turn_state": _Advice("Wait until the turn has ended, or cancel it first."),
     "unauthorized": _Advice("Send `Authorization: Bearer <credential>` with a credential that is still valid."),
     "forbidden": _Advice("Ask the administrator of your tenant for the missing role."),
@@ -108,17 +110,20 @@ def _table() -> Mapping[str, Code]:
     found: dict[str, _Source] = {}
     for source in _sources():
         found.setdefault(source.code, source)
-    return {
-        source.code: Code(
-            code=source.code,
-            status=source.status,
-            summary=source.summary,
-            remedy=_ADVICE[source.code].remedy,
-            retryable=_ADVICE[source.code].retryable,
-            on_stream=source.code in SENTENCES,
-        )
-        for source in sorted(found.values(), key=lambda source: (source.status, source.code))
-    }
+    ordered = sorted(found.values(), key=lambda source: (source.status, source.code))
+    return {source.code: _code(source) for source in ordered}
+
+
+def _code(source: _Source) -> Code:
+    advice = ADVICE.get(source.code, _NO_ADVICE)
+    return Code(
+        code=source.code,
+        status=source.status,
+        summary=source.summary,
+        remedy=advice.remedy,
+        retryable=advice.retryable,
+        on_stream=source.code in SENTENCES,
+    )
 
 
 CODES: Mapping[str, Code] = _table()

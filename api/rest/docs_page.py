@@ -30,8 +30,8 @@ _PAGE = """<!doctype html>
 _START = """SwaggerUIBundle({{url: "{openapi}", dom_id: "#ui", validatorUrl: null, deepLinking: true}});
 """
 _ASSETS = {
-    "swagger_style.css": "text/css; charset=utf-8",
-    "swagger_bundle.js": "text/javascript; charset=utf-8",
+    "swagger_style.css": "text/css",
+    "swagger_bundle.js": "text/javascript",
 }
 
 
@@ -49,7 +49,7 @@ def create_docs_controller(gateway_prefix: str, version: str) -> type[Controller
         @get("/docs", status_code=200)
         async def page(self) -> Response[str]:
             headers = {"Content-Security-Policy": _POLICY}
-            return Response(_PAGE.format(docs=docs), media_type="text/html; charset=utf-8", headers=headers)
+            return Response(_PAGE.format(docs=docs), media_type="text/html", headers=headers)
 
         @get("/docs/start.js", status_code=200)
         async def start(self) -> Response[str]:

@@ -17,7 +17,7 @@ MAX_DEPTH = 32
 _BODY = "body"
 
 
-def decode(body: bytes | bytearray, into: Any) -> Any:
+def decode(body: bytes, into: Any) -> Any:
     """The body as `into`, strictly: no text for a number, no null where none is allowed, unknown members ignored.
 
     Of members that are given twice the last one counts. Raises InvalidRequest naming the member at fault.
@@ -41,10 +41,8 @@ def _decoder(into: Any) -> "msgspec.json.Decoder[Any]":
     return msgspec.json.Decoder(into)
 
 
-def _refuse_bad_text(body: bytes | bytearray) -> None:
+def _refuse_bad_text(body: bytes) -> None:
     """Unknown members are skipped by the decoder unread, so their text is checked here; surrogates it checks itself."""
-    if not body:
-        raise InvalidRequest.of(_BODY, "A JSON body is required.", "required")
     if b"\x00" in body or (rb"\u0000" in body and _NUL_ESCAPE.search(body)):
         raise InvalidRequest.of(_BODY, "Text must not contain U+0000.", "invalid_value")
     if not body.isascii():
@@ -58,7 +56,7 @@ _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 """An even run of backslashes before it escapes itself, so the escape is a real one."""
 
 
-def _is_too_deep(body: bytes | bytearray) -> bool:
+def _is_too_deep(body: bytes) -> bool:
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return False
     return _SHALLOW.fullmatch(body) is None

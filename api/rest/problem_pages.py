@@ -17,7 +17,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>
 <body>{body}</body></html>
 """
-_HTML = "text/html; charset=utf-8"
+_HTML = "text/html"
 _POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 
 

@@ -8,6 +8,7 @@ import anyio
 import msgspec
 from litestar import Request
 from litestar.datastructures import Headers
+from litestar.handlers import BaseRouteHandler
 from typing_extensions import override
 
 from api.rest import json_guard
@@ -29,13 +30,22 @@ def strict_request(limits: BodyLimits) -> type[Request[Any, Any, Any]]:
     """
 
     class StrictRequest(Request[Any, Any, Any]):
+        _read_before: bytes | None = None
+
+        @override
+        async def body(self) -> bytes:
+            """Raises UnsupportedContentType, BodyTooLarge, RequestTimeout, and InvalidRequest for a missing body."""
+            if self._read_before is None:
+                _refuse_other_media(self)
+                self._read_before = await _read(self, limits)
+                _refuse_missing(self._read_before, self.route_handler)
+            return self._read_before
+
         @override
         async def json(self) -> Any:
-            """Raises UnsupportedContentType, BodyTooLarge, RequestTimeout, InvalidRequest, checked in this order."""
-            _refuse_other_media(self)
-            body = await _read(self, limits)
+            """Raises InvalidRequest as well when the body is not what the handler's `data` asks for."""
             field = self.route_handler.parsed_data_field
-            return json_guard.decode(body, field.annotation if field is not None else Any)
+            return json_guard.decode(await self.body(), field.annotation if field is not None else Any)
 
     return StrictRequest
 
@@ -83,7 +93,13 @@ def _is_utf8(charset: str) -> bool:
     return charset in {"utf-8", "utf8", "us-ascii"}
 
 
-async def _read(request: Request[Any, Any, Any], limits: BodyLimits) -> bytearray:
+def _refuse_missing(body: bytes, handler: BaseRouteHandler) -> None:
+    field = handler.parsed_data_field
+    if not body and field is not None and field.is_required:
+        raise InvalidRequest.of("body", "A JSON body is required.", "required")
+
+
+async def _read(request: Request[Any, Any, Any], limits: BodyLimits) -> bytes:
     body = bytearray()
     while True:
         message = await _next_message(request, limits.stall)
@@ -93,7 +109,7 @@ async def _read(request: Request[Any, Any, Any], limits: BodyLimits) -> bytearra
         if len(body) > limits.max_bytes:
             raise BodyTooLarge(limits.max_bytes)
         if not message.get("more_body", False):
-            return body
+            return bytes(body)
 
 
 async def _next_message(request: Request[Any, Any, Any], patience: timedelta) -> Any:
