@@ -211,6 +211,7 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     otlp_endpoint: Annotated[str, Meta(pattern=r"^https?://[^\s?#]+$")] | None = None
     service_name: Annotated[str, Meta(min_length=1, max_length=128)] = "mini-chat"
+    export_deadline: Annotated[timedelta, Between(MILLISECOND, duration("10s"))] = duration("3s")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

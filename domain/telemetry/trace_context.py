@@ -14,11 +14,15 @@ _SAMPLED = 0x01
 
 
 class TraceContext(msgspec.Struct, frozen=True, kw_only=True):
-    """`trace_id` is 32, `span_id` 16 lower-case hex digits, never all zero; the span is the parent of what follows."""
+    """`trace_id` is 32, `span_id` 16 lower-case hex digits, never all zero; the span is the parent of what follows.
+
+    `is_new` where nobody began the trace before us: then no such span exists, and the next one is the root.
+    """
 
     trace_id: str
     span_id: str
     sampled: bool
+    is_new: bool = False
 
     def traceparent(self) -> str:
         """The header for the next hop, always version 00."""
@@ -26,7 +30,7 @@ class TraceContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_trace() -> TraceContext:
-    return TraceContext(trace_id=_random_hex(16), span_id=_random_hex(8), sampled=True)
+    return TraceContext(trace_id=_random_hex(16), span_id=_random_hex(8), sampled=True, is_new=True)
 
 
 def trace_from(traceparent: str | None) -> TraceContext:

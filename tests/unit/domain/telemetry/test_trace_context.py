@@ -11,6 +11,7 @@ def test_a_valid_header_is_taken_over_and_handed_on(flags: str, sampled: bool) -
     trace = trace_from(f"00-{TRACE}-{SPAN}-{flags}")
     assert (trace.trace_id, trace.span_id, trace.sampled) == (TRACE, SPAN, sampled)
     assert trace.traceparent() == f"00-{TRACE}-{SPAN}-{'01' if sampled else '00'}"
+    assert not trace.is_new
 
 
 def test_a_later_version_may_carry_more_fields_and_is_handed_on_as_ours() -> None:
@@ -40,7 +41,8 @@ def test_a_later_version_may_carry_more_fields_and_is_handed_on_as_ours() -> Non
 def test_an_invalid_header_starts_a_new_trace(header: str | None) -> None:
     trace = trace_from(header)
     assert trace.trace_id not in {TRACE, "0" * 32}
-    assert trace_from(trace.traceparent()) == trace
+    assert trace.is_new
+    assert trace_from(trace.traceparent()).trace_id == trace.trace_id
 
 
 def test_new_traces_differ() -> None:
