@@ -49,7 +49,13 @@ _SETTINGS: Final = {
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
 }
-_FORGETFUL: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_FORGETFUL: Final = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "min_wal_size": "32MB",
+    "max_wal_size": "128MB",
+}
 
 
 class Durability(Enum):

@@ -1,0 +1,70 @@
+"""The connections of one process: a pool for requests, and a small one that requests cannot exhaust."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from infra.postgres.dsn import DIALECT, driver_dsn
+
+_GRACE: Final = timedelta(seconds=1)
+"""How much longer than the server the driver waits for a statement: only a silent server is cut off by it."""
+
+_ABANDONED_AFTER: Final = "500ms"
+"""How soon the server drops a query whose client has gone; by itself it would finish it first."""
+
+
+class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """`acquire` bounds the wait for a connection and, again, the opening of a new one."""
+
+    size: int
+    reserved_size: int
+    acquire: timedelta
+    statement: timedelta
+
+
+class Pools(msgspec.Struct, frozen=True, kw_only=True):
+    """`reserved` is for what must get through when requests hold everything: finalise, cancel, heartbeat."""
+
+    requests: AsyncEngine
+    reserved: AsyncEngine
+
+    async def dispose(self) -> None:
+        """Closes what is idle; a connection in use is closed when it comes back."""
+        await self.requests.dispose()
+        await self.reserved.dispose()
+
+
+def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> Pools:
+    """Needs no event loop and connects to nothing: the first use of a pool opens its first connection."""
+
+    def pool(size: int, purpose: str) -> AsyncEngine:
+        return create_async_engine(
+            DIALECT,
+            connect_args=_connection(address, limits, f"{application_name} {purpose}"),
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=limits.acquire.total_seconds(),
+            pool_use_lifo=True,
+            json_serializer=_json_text,
+            json_deserializer=msgspec.json.decode,
+        )
+
+    return Pools(requests=pool(limits.size, "requests"), reserved=pool(limits.reserved_size, "reserved"))
+
+
+def _connection(address: str, limits: PoolLimits, application_name: str) -> dict[str, Any]:
+    return {
+        "dsn": driver_dsn(address),
+        "timeout": limits.acquire.total_seconds(),
+        "command_timeout": (limits.statement + _GRACE).total_seconds(),
+        "server_settings": {
+            "application_name": application_name,
+            "client_connection_check_interval": _ABANDONED_AFTER,
+        },
+    }
+
+
+def _json_text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
