@@ -87,7 +87,7 @@ class Receiver:
             self._waiter.set_result(None)
 
     def close(self) -> None:
-        """The turn's last event has been appended."""
+        """Nothing will be appended that this reader is to have."""
         self.closed = True
         self.wake()
 
@@ -98,11 +98,12 @@ class Receiver:
         self._left(self)
 
     def leave(self) -> None:
+        self.close()
         self._left(self)
 
     def leave_unless_begun(self) -> None:
         if not self._begun:
-            self._left(self)
+            self.leave()
 
 
 class Recording:

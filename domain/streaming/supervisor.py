@@ -42,7 +42,7 @@ class TurnSupervisor:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Turns can be started inside. Leaving waits for those still running; `drain` first."""
+        """Turns can be started inside. Leaving waits for those still running; `end_all` first."""
         async with anyio.create_task_group() as self._tasks:
             yield
 
@@ -86,10 +86,13 @@ class TurnSupervisor:
         if actor is not None:
             actor.stop(reason)
 
-    async def drain(self, patience: timedelta) -> None:
-        """Returns when no turn runs: those that do not end by themselves in time end as `server_shutdown`."""
+    async def wait_idle(self, patience: timedelta) -> None:
+        """Returns when no turn runs, or when the patience is over."""
         with anyio.move_on_after(patience.total_seconds()):
             await self._until_idle()
+
+    async def end_all(self) -> None:
+        """Ends what still runs as `server_shutdown`; returns when all of it is settled."""
         for actor in self.running_turns():
             actor.stop(StopReason.DRAIN)
         await self._until_idle()

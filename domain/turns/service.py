@@ -4,12 +4,12 @@ import msgspec
 
 from domain.auth.policy import Action, Policy
 from domain.clock import Clock
-from domain.errors import DomainError, ServiceUnavailable
+from domain.errors import ServiceUnavailable
 from domain.ids import ChatId, RequestId, uuid7
 from domain.scope import scope_for
 from domain.streaming.channel import Reader, Recording
 from domain.streaming.events import Done, TurnError
-from domain.streaming.failures import TurnEnded
+from domain.streaming.failures import TurnEnded, turn_error
 from domain.subject import Subject
 from domain.telemetry.ports import Counted, SpanName, Telemetry
 from domain.telemetry.trace_context import TraceContext
@@ -91,11 +91,15 @@ class TurnService:
         chat_id, reader = opened
         return Conversation(chat_id=chat_id, request_id=request_id, reader=reader, is_new_turn=True)
 
-    async def outcome(self, who: Subject, conversation: Conversation) -> UnaryAnswer:
-        """Reads the turn to its end and returns what is stored. Raises TurnEnded when it did not complete."""
+    async def outcome(self, who: Subject, conversation: Conversation, trace: TraceContext) -> UnaryAnswer:
+        """Reads the turn to its end and returns what is stored. Raises TurnEnded when it did not complete.
+
+        A reader that leaves meanwhile is told `turn_cancelled`, whether its turn goes on or not.
+        """
         terminal = await _terminal_of(conversation.reader)
         if not isinstance(terminal, Done):
-            raise _ended(terminal, conversation)
+            error = terminal or turn_error("turn_cancelled", trace.trace_id, retryable=False)
+            raise TurnEnded(error, request_id=str(conversation.request_id), chat_id=str(conversation.chat_id))
         async with self._begin(scope_for(who), Access.READ) as tx:
             gate = await tx.turns.gate(conversation.chat_id, conversation.request_id)
             turn = gate.same_request if gate is not None else None
@@ -105,12 +109,9 @@ class TurnService:
         return UnaryAnswer(answer=answer, is_new_turn=conversation.is_new_turn)
 
 
-async def _terminal_of(reader: Reader) -> Done | TurnError:
-    while True:
+async def _terminal_of(reader: Reader) -> Done | TurnError | None:
+    while not reader.ended:
         for _, event in await reader.receive():
             if isinstance(event, Done | TurnError):
                 return event
-
-
-def _ended(error: TurnError, conversation: Conversation) -> DomainError:
-    return TurnEnded(error, request_id=str(conversation.request_id), chat_id=str(conversation.chat_id))
+    return None

@@ -101,7 +101,7 @@ async def running_engine(
     try:
         async with engine.supervisor.running():
             yield engine
-            await engine.supervisor.drain(timedelta(0))
+            await engine.supervisor.end_all()
     finally:
         await pools.dispose()
 

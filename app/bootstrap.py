@@ -1,0 +1,133 @@
+"""Every object of the system, made by hand, top to bottom. Opens nothing and needs no event loop."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from api.rest.cursor import Cursors
+from api.rest.request_body import BodyLimits
+from api.rest.routes import RestServices
+from api.rest.turns.controller import CreateAndSendController, SendController
+from api.streaming.response import KeepAlive
+from app.authentication import token_verifier
+from app.config_layers import Mistakes
+from app.drain import DrainSwitch
+from app.readiness import readiness_checks
+from app.runtime import Runtime
+from app.settings import DatabaseSettings, Settings
+from app.signing_keys import cursor_keys
+from domain.auth.policy import Policy
+from domain.catalogue.service import ModelService
+from domain.chats.service import ChatService
+from domain.clock import Clock, SystemClock
+from domain.ids import OwnerId, TurnId, uuid7
+from domain.messages.service import MessageService
+from domain.streaming.models import StopReason, StreamLimits
+from domain.streaming.supervisor import TurnSupervisor
+from domain.telemetry.ports import SilentTelemetry
+from domain.turns.admission import Admission
+from domain.turns.finalisation import TurnFinaliser
+from domain.turns.leases import LeaseBeat
+from domain.turns.opening import Opening
+from domain.turns.reaper import Reaper
+from domain.turns.service import TurnService
+from infra.catalogue.static import StaticCatalogue, validate_catalogue
+from infra.postgres.cross_tenant import PostgresLeases
+from infra.postgres.engine import PoolLimits, Pools, create_pools
+from infra.postgres.unit_of_work import PostgresUnitOfWork, TransactionLimits
+from infra.providers.defaults import defaults_from_environment
+from infra.providers.registry import InvalidProviders, ProviderRegistry, build_providers
+
+
+def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runtime:
+    """The whole process, closed. Raises Mistakes for settings that only show here to be unusable."""
+    clock, telemetry, policy = SystemClock(), SilentTelemetry(), Policy()
+    owner = OwnerId(uuid7(clock.now()))
+    providers, catalogue = _models(settings, env, clock)
+    pools = _pools(settings.database, database_url)
+    limits = TransactionLimits(
+        statement=settings.database.statement_timeout,
+        lock=settings.database.lock_timeout,
+        idle=settings.database.idle_in_tx_timeout,
+    )
+    begin = PostgresUnitOfWork(pools.requests, limits)
+    begin_reserved = PostgresUnitOfWork(pools.reserved, limits)
+    leases = PostgresLeases(pools.reserved)
+    turn = settings.turn
+    finaliser = TurnFinaliser(begin_reserved, settings.estimation, turn.finalise_deadline, turn.lease, clock, telemetry)
+    supervisor = TurnSupervisor(finaliser, _stream_limits(settings), clock.monotonic, telemetry)
+
+    def stop_turn(turn_id: TurnId) -> None:
+        supervisor.stop(turn_id, StopReason.CHAT_DELETED)
+
+    turns = TurnService(
+        begin,
+        policy,
+        Admission(begin, catalogue, supervisor, settings.estimation, settings.context.recent_turns),
+        Opening(begin, supervisor, providers, owner, turn.lease, clock),
+        clock,
+        telemetry,
+    )
+    drain = DrainSwitch()
+    return Runtime(
+        rest=RestServices(
+            chats=ChatService(begin, policy, catalogue, stop_turn, clock),
+            messages=MessageService(begin, policy),
+            models=ModelService(policy, catalogue),
+            verifier=token_verifier(settings.auth, settings.data_dir, clock),
+            policy=policy,
+            cursors=Cursors(cursor_keys(settings, env)),
+            drain=drain,
+            checks=readiness_checks(pools),
+            limits=BodyLimits(max_bytes=settings.http.max_body_bytes, stall=settings.http.body_idle_timeout),
+            further_controllers=(SendController, CreateAndSendController),
+            further_dependencies={"turns": turns, "keep_alive": _keep_alive(settings)},
+        ),
+        clock=clock,
+        drain=drain,
+        pools=pools,
+        providers=providers,
+        supervisor=supervisor,
+        beat=LeaseBeat(supervisor, leases, begin_reserved, turn.lease, turn.blind_limit, clock, telemetry),
+        reaper=Reaper(leases, begin_reserved, owner, turn.lease, telemetry),
+    )
+
+
+def _models(settings: Settings, env: Mapping[str, str], clock: Clock) -> tuple[ProviderRegistry, StaticCatalogue]:
+    """What is configured; without models in the configuration, what the environment and the scripted models offer."""
+    found_providers, found_models = defaults_from_environment(env)
+    common = settings.deadline.for_calls()
+    models = settings.models or tuple(msgspec.structs.replace(each, deadlines=common) for each in found_models)
+    try:
+        providers = build_providers({**found_providers, **settings.providers}, env, clock)
+    except InvalidProviders as invalid:
+        raise Mistakes(tuple(invalid.faults)) from None
+    faults = validate_catalogue(models, providers.kinds)
+    if faults:
+        raise Mistakes(tuple(faults))
+    return providers, StaticCatalogue(models)
+
+
+def _pools(database: DatabaseSettings, address: str) -> Pools:
+    limits = PoolLimits(
+        size=database.pool_size,
+        reserved_size=database.pool_reserved,
+        acquire=database.acquire_timeout,
+        statement=database.statement_timeout,
+    )
+    return create_pools(address, limits, application_name="mini-chat")
+
+
+def _stream_limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
+        capacity=settings.streaming.channel_capacity,
+        send_deadline=settings.streaming.send_deadline,
+        reader_deadline=settings.streaming.reader_deadline,
+        turn_deadline=settings.deadline.total,
+        max_running=settings.turn.max_running,
+        max_text_bytes=settings.turn.max_text_bytes,
+    )
+
+
+def _keep_alive(settings: Settings) -> KeepAlive:
+    return KeepAlive(ping_interval=settings.streaming.ping_interval, send_deadline=settings.streaming.send_deadline)

@@ -1,0 +1,30 @@
+"""Opens a runtime top-down and closes it in reverse; whoever serves, and every test, does it through here."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from app.periodic import every
+from app.runtime import Runtime
+from app.settings import Settings
+from infra.postgres.role_check import check_runtime_role
+
+
+@asynccontextmanager
+async def running(runtime: Runtime, settings: Settings) -> AsyncIterator[None]:
+    """Turns can run inside. On leaving, turns that still run are ended and settled before anything closes.
+
+    Raises UnsafeDatabase when the database would not keep tenants apart.
+    """
+    try:
+        await check_runtime_role(runtime.pools.requests)
+        async with runtime.providers, runtime.supervisor.running(), anyio.create_task_group() as loops:
+            loops.start_soon(every, settings.turn.heartbeat, "lease_beat", runtime.beat.beat)
+            loops.start_soon(every, settings.turn.reaper_interval, "reaper", runtime.reaper.sweep)
+            yield
+            await runtime.supervisor.end_all()
+            loops.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await runtime.pools.dispose()

@@ -1,0 +1,61 @@
+"""One serving process, from its first request to its last.
+
+    SIGTERM ─▶ not ready, sends refused ─▶ accept window ─▶ turns end, or are ended ─▶ server stops
+
+SIGINT skips the accept window, because no balancer has to notice. A second signal ends the turns that still run,
+a third ends the process at once.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import anyio
+
+from api.rest.edge import any_host
+from app.bootstrap import build
+from app.http_app import create_http_app
+from app.lifespan import running
+from app.runtime import Runtime
+from app.settings import DrainSettings, Settings
+from app.web_server import WebServer
+from domain.auth.loopback import names_loopback
+
+
+async def serve_on(settings: Settings, address: str, listener: socket.socket, announce: Callable[[], None]) -> None:
+    """Serves the listener from this process until a signal says otherwise."""
+    runtime = build(settings, address, os.environ)
+    server = WebServer(
+        create_http_app(
+            runtime.rest,
+            clock=runtime.clock,
+            gateway_prefix=settings.gateway_prefix,
+            url_prefix=settings.url_prefix,
+            host_check=names_loopback if settings.answers_loopback_names_only else any_host,
+        )
+    )
+    async with running(runtime, settings), anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_on_signal, runtime, server, settings.drain)
+        announce()
+        await server.serve(sockets=[listener])
+        tasks.cancel_scope.cancel()
+
+
+async def _stop_on_signal(runtime: Runtime, server: WebServer, drain: DrainSettings) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        first = await anext(signals)
+        runtime.drain.begin()
+        async with anyio.create_task_group() as patience:
+            patience.start_soon(_cancel_on_next, signals, patience.cancel_scope)
+            if first == signal.SIGTERM:
+                await anyio.sleep(drain.accept_window.total_seconds())
+            await runtime.supervisor.wait_idle(drain.turn_deadline)
+            patience.cancel_scope.cancel()
+    await runtime.supervisor.end_all()
+    server.should_exit = True
+
+
+async def _cancel_on_next(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:
+    await anext(signals)
+    scope.cancel()

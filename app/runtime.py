@@ -1,0 +1,26 @@
+"""What bootstrap makes: the use cases the protocols call, and the things that are opened and closed around them."""
+
+from dataclasses import dataclass
+
+from api.rest.routes import RestServices
+from app.drain import DrainSwitch
+from domain.clock import Clock
+from domain.streaming.supervisor import TurnSupervisor
+from domain.turns.leases import LeaseBeat
+from domain.turns.reaper import Reaper
+from infra.postgres.engine import Pools
+from infra.providers.registry import ProviderRegistry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Wired and closed; `lifespan.running` opens it."""
+
+    rest: RestServices
+    clock: Clock
+    drain: DrainSwitch
+    pools: Pools
+    providers: ProviderRegistry
+    supervisor: TurnSupervisor
+    beat: LeaseBeat
+    reaper: Reaper
