@@ -14,8 +14,10 @@ from app.config_schema import MapField, fields_of, leaves_of
 PREFIX = "MINI_CHAT_"
 CONFIG_FILE_VARIABLE = "MINI_CHAT_CONFIG"
 
-_NOT_SETTINGS = frozenset({CONFIG_FILE_VARIABLE, "MINI_CHAT_FAILPOINTS"})
+_NOT_SETTINGS = frozenset({CONFIG_FILE_VARIABLE, "MINI_CHAT_OPENAI_MODELS"})
 _REFERENCED = re.compile(r"env:(\w+)")
+# Kubernetes puts these into every pod beside a service whose name begins with mini-chat.
+_SERVICE_LINK = re.compile(r"MINI_CHAT_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)")
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,10 +78,10 @@ def from_environment(env: Mapping[str, str], root: type[msgspec.Struct], below: 
     unknown = []
     for variable in sorted(name for name in env if name.startswith(PREFIX) and name not in _NOT_SETTINGS):
         path = names.get(variable) or _path_in_map(variable, root)
-        if path is None:
-            unknown.append(variable)
-        else:
+        if path is not None:
             _put(tree, path, Given(value=env[variable], origin=variable, is_text=True))
+        elif not _is_service_link(variable, env[variable]):
+            unknown.append(variable)
     referenced = set(_references(tree)) | set(_references(below))
     return tree, tuple(_unknown(name, list(names)) for name in unknown if name not in referenced)
 
@@ -107,6 +109,11 @@ def _path_in_map(variable: str, root: type[msgspec.Struct]) -> tuple[str, ...] |
         path = inner.get(PREFIX + rest.replace("__", "_"))
         return (field.name, name.lower(), *path) if name and path else None
     return None
+
+
+def _is_service_link(variable: str, value: str) -> bool:
+    is_address = variable.endswith("_PORT") and "://" in value
+    return is_address or _SERVICE_LINK.fullmatch(variable) is not None
 
 
 def _put(tree: Tree, path: tuple[str, ...] | list[str], given: Given) -> None:

@@ -220,6 +220,22 @@ def test_a_secret_given_by_reference_may_sit_in_a_variable_of_any_name() -> None
     assert mistakes(env={"MINI_CHAT_THE_KEY": "x"}) == ["MINI_CHAT_THE_KEY: no such setting"]
 
 
+def test_what_kubernetes_puts_into_a_pod_is_no_mistake() -> None:
+    env = {
+        "MINI_CHAT_SERVICE_HOST": "10.0.0.1",
+        "MINI_CHAT_SERVICE_PORT": "80",
+        "MINI_CHAT_SERVICE_PORT_HTTP": "80",
+        "MINI_CHAT_PORT": "tcp://10.0.0.1:80",
+        "MINI_CHAT_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "MINI_CHAT_PORT_80_TCP_PORT": "80",
+        "MINI_CHAT_ADMIN_SERVICE_HOST": "10.0.0.2",
+    }
+    assert loaded(env=env) == Settings()
+    assert mistakes(env={"MINI_CHAT_PORT": "8080"}) == [
+        "MINI_CHAT_PORT: no such setting; did you mean MINI_CHAT_HTTP_PORT?"
+    ]
+
+
 def test_a_secret_is_never_given_literally_nor_repeated() -> None:
     (line,) = mistakes(env={"MINI_CHAT_SECRETS_SIGNING_KEY": "hunter2"})
     assert "hunter2" not in line
