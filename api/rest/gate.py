@@ -3,7 +3,7 @@
 Drain, credential, role and licence, declared body size, path ids: none reads the body or touches the database.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import msgspec
 from litestar.connection import ASGIConnection
@@ -36,6 +36,10 @@ class Gate:
         self._policy = policy
         self._drain = drain
         self._limits = limits
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """The framework copies routers deeply; a copy of the gate would watch a copy of the drain."""
+        return self
 
     async def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
         endpoint = declared_by(handler)
@@ -78,10 +82,10 @@ def refuse_malformed_ids(connection: Connection, handler: BaseRouteHandler) -> N
             raise InvalidRequest.of(name, "This is not a UUID.", "invalid_uuid") from None
 
 
-def refuse_undeclared_methods(connection: Connection, _: BaseRouteHandler) -> None:
+async def refuse_undeclared_methods(connection: Connection, _: BaseRouteHandler) -> None:
     """The framework answers OPTIONS on every address; the contract knows declared methods only."""
     if connection.scope.get("method") != "OPTIONS":
         return
     template = connection.scope["path_template"]
-    methods = next(route.methods for route in connection.app.routes if route.path == template)
+    methods = next(route.methods for route in connection.app.routes if route.path_format == template)
     raise MethodNotAllowed(method for method in methods if method != "OPTIONS")

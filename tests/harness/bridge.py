@@ -14,7 +14,7 @@ import msgspec
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+App = Callable[[Any, Any, Any], Awaitable[None]]
 Headers = Mapping[str, str | bytes]
 Body = bytes | AsyncIterable[bytes]
 
