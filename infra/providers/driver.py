@@ -4,7 +4,6 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
-import anyio
 import msgspec
 
 from domain.clock import Clock
@@ -23,18 +22,13 @@ from domain.providers.ports import CallControl, CallState
 from domain.providers.request import ProviderRequest
 from infra.providers.adapter import Adapter
 from infra.providers.anomalies import Anomalies, Anomaly
-from infra.providers.frame_json import Undecodable, repaired_json
 from infra.providers.http_pool import HttpPool
 from infra.providers.opening import Opening
-from infra.providers.remote_error import RemoteError, read_error, verdict
-from infra.providers.retry_hint import retry_after_ms
+from infra.providers.refusal import is_event_stream, read_refusal
 from infra.providers.sse_decoder import DONE, MAX_FRAME_BYTES, Frame, SseDecoder
 from infra.providers.watchdog import Watchdog
 
 _GOODBYE_S = 2.0  # for usage and [DONE] after the reason to finish
-_ERROR_BODY_S = 2.0
-_ERROR_BODY_BYTES = 64 * 1024
-_OK = 200
 _SPEECH = (TextDelta, ReasoningDelta, ToolStart)
 
 
@@ -105,25 +99,18 @@ class HttpStream:
             return [Failed(failure=response)]
         self._response = response
         accepted = Accepted(response.status)
-        if self._is_event_stream(response):
+        if is_event_stream(response, lenient=self._provider.limits.lenient_media_type):
             self._watchdog.limit_phase(self._request.deadlines.first_token.total_seconds())
             return [accepted]
         self._ended = True
-        return [accepted, await _refusal(response)]
-
-    def _is_event_stream(self, response: aiohttp.ClientResponse) -> bool:
-        media_type = _media_type(response)
-        known = media_type == "text/event-stream" or (not media_type and self._provider.limits.lenient_media_type)
-        return response.status == _OK and known and _is_plain(response)
+        return [accepted, await read_refusal(response)]
 
     async def _read(self, response: aiohttp.ClientResponse) -> list[ProviderEvent]:
         self._watchdog.waiting()
         try:
             chunk = await response.content.readany()
         except (aiohttp.ClientError, OSError):
-            if self._watchdog.expired:
-                return self._after_expiry()
-            return self._take(_arrived_before_loss(response)) or self._after_end()
+            return self._after_expiry() if self._watchdog.expired else self._after_loss(response)
         self._watchdog.resting()
         return self._take(chunk) if chunk else self._after_end()
 
@@ -131,8 +118,8 @@ class HttpStream:
         batch = self._translate(self._decoder.feed(chunk))
         if not self._ended:
             self._measure(batch)
-            if self._decoder.exceeded:
-                batch += self._failure(FailureKind.BAD_RESPONSE, "frame or stream too large")
+        if self._decoder.exceeded and not self._ended:
+            batch += self._failure(FailureKind.BAD_RESPONSE, "frame or stream too large")
         return batch
 
     def _translate(self, frames: list[Frame]) -> list[ProviderEvent]:
@@ -169,6 +156,10 @@ class HttpStream:
             self._ended = True
         return batch
 
+    def _after_loss(self, response: aiohttp.ClientResponse) -> list[ProviderEvent]:
+        batch = self._take(_arrived_before_loss(response))
+        return batch if self._ended else batch + self._after_end()
+
     def _after_expiry(self) -> list[ProviderEvent]:
         if self._translator.finished:
             return self._after_end()
@@ -189,37 +180,3 @@ def _arrived_before_loss(response: aiohttp.ClientResponse) -> bytes:
     """The client withholds buffered bytes once the connection has failed; they may hold the end of the answer."""
     response.content.set_exception(None)  # type: ignore[arg-type]
     return response.content.read_nowait()
-
-
-async def _refusal(response: aiohttp.ClientResponse) -> Completed | Failed:
-    """The terminal that a response other than an event stream amounts to."""
-    error = await _error_body(response) if _is_plain(response) else None
-    if response.status == _OK and error is None:
-        failure = ProviderFailure(kind=FailureKind.BAD_RESPONSE, detail="no event stream")
-        return Failed(failure=failure)
-    http_status = None if response.status == _OK else response.status
-    ending = verdict(error or RemoteError(), http_status, retry_after_ms(response.headers))
-    return Completed(finish=ending) if isinstance(ending, Finish) else Failed(failure=ending)
-
-
-async def _error_body(response: aiohttp.ClientResponse) -> RemoteError | None:
-    body = b""
-    try:
-        with anyio.move_on_after(_ERROR_BODY_S):
-            while len(body) < _ERROR_BODY_BYTES and (chunk := await response.content.readany()):
-                body += chunk
-    except (aiohttp.ClientError, OSError):
-        pass
-    try:
-        return read_error(repaired_json(body[:_ERROR_BODY_BYTES], Anomalies()))
-    except Undecodable:
-        return None
-
-
-def _media_type(response: aiohttp.ClientResponse) -> str:
-    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-def _is_plain(response: aiohttp.ClientResponse) -> bool:
-    """We ask for identity; whoever compresses all the same is not unpacked (a bomb would be)."""
-    return response.headers.get("Content-Encoding", "identity").strip().lower() == "identity"

@@ -44,6 +44,7 @@ class HttpPool:
         self._connections = connections
         self._guard = AddressGuard(allow_private_network=allow_private_network)
         self._session: aiohttp.ClientSession | None = None
+        self._lingering: set[aiohttp.ClientResponse] = set()
 
     def open(self) -> None:
         connector = aiohttp.TCPConnector(
@@ -68,6 +69,8 @@ class HttpPool:
 
     async def close(self) -> None:
         """Aborts what is still open."""
+        for response in self._lingering:
+            response.close()
         if self._session is not None:
             await self._session.close()
 
@@ -86,7 +89,12 @@ class HttpPool:
     def linger(self, response: aiohttp.ClientResponse) -> None:
         """Lets the last bytes of a finished answer arrive, so that its connection can serve again, else closes it."""
         if not response.closed:
-            asyncio.get_running_loop().call_later(_LINGER_S, response.close)
+            self._lingering.add(response)
+            asyncio.get_running_loop().call_later(_LINGER_S, self._part_with, response)
+
+    def _part_with(self, response: aiohttp.ClientResponse) -> None:
+        self._lingering.discard(response)
+        response.close()
 
 
 def _progress_reports() -> aiohttp.TraceConfig:

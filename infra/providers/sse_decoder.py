@@ -16,7 +16,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 
 class SseDecoder:
-    """Follows the WHATWG rules; only an unfinished last block also counts, if its data is whole (see `finish`).
+    """Follows the WHATWG rules; but empty data makes no frame, and an unfinished last block may (see `finish`).
 
     Once a line, a frame or the stream is larger than allowed, `exceeded` is set and nothing more comes out.
     """
@@ -47,9 +47,10 @@ class SseDecoder:
 
     def finish(self) -> list[Frame]:
         """A block that the end cut off counts if its data is complete JSON or `[DONE]`."""
-        frames = self._cut((self._opening or b"") + b"\n")
+        rest = self._opening or b""
+        frames = self._cut(rest + b"\n") if rest or self._tail else []
         if self._data and not self.exceeded and _is_whole(b"\n".join(self._data)):
-            frames.append(self._dispatch())
+            self._dispatch(frames)
         return frames
 
     def _without_mark(self, chunk: bytes) -> bytes:
@@ -69,12 +70,8 @@ class SseDecoder:
             lines[0] = b"".join((*self._tail, lines[0]))
             self._tail.clear()
             self._tail_bytes = 0
-        frames: list[Frame] = []
-        for line in lines:
-            self._take(line, frames)
-            if self.exceeded:
-                return frames
-        if rest:
+        frames = self._take(lines)
+        if rest and not self.exceeded:
             self._tail.append(rest)
             self._tail_bytes += len(rest)
             self.exceeded = self._tail_bytes > self._max_frame_bytes
@@ -89,20 +86,25 @@ class SseDecoder:
         self._after_cr = chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _take(self, line: bytes, frames: list[Frame]) -> None:
-        if len(line) > self._max_frame_bytes:
-            self.exceeded = True
-        elif line.startswith(b"data:"):
-            self._add_data(line[6:] if line.startswith(b"data: ") else line[5:])
-        elif not line:
-            if self._data:
-                frames.append(self._dispatch())
-            self._event = ""
-        else:
-            name, _, value = line.partition(b":")
-            self._field(name, value.removeprefix(b" "))
+    def _take(self, lines: list[bytes]) -> list[Frame]:
+        frames: list[Frame] = []
+        for line in lines:
+            if not line:
+                if self._data:
+                    self._dispatch(frames)
+                self._event = ""
+            elif line.startswith(b"data: "):
+                self._add_data(line[6:])
+            else:
+                self._field(line)
+            if self.exceeded or len(line) > self._max_frame_bytes:
+                self.exceeded = True
+                break
+        return frames
 
-    def _field(self, name: bytes, value: bytes) -> None:
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
         if name == b"event":
             self._event = value.decode("utf-8", "replace")
         elif name == b"data":
@@ -113,12 +115,13 @@ class SseDecoder:
         self._data_bytes += len(value) + 1
         self.exceeded = self._data_bytes > self._max_frame_bytes + 1
 
-    def _dispatch(self) -> Frame:
-        frame = Frame(self._event, self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
+    def _dispatch(self, frames: list[Frame]) -> None:
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        if data:
+            frames.append(Frame(self._event, data))
         self._event = ""
         self._data.clear()
         self._data_bytes = 0
-        return frame
 
 
 def _is_whole(data: bytes) -> bool:

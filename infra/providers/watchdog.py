@@ -46,8 +46,9 @@ class Watchdog:
         self.stop()
         self._limit = limit_s
         self._per_wait = per_wait
-        self._since = self._loop.time()
-        self._timer = self._loop.call_at(self._since + limit_s, self._ring)
+        now = self._loop.time()
+        self._since = None if per_wait else now
+        self._timer = self._loop.call_at(now + limit_s, self._ring)
 
     def _ring(self) -> None:
         now = self._loop.time()

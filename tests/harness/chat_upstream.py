@@ -1,0 +1,45 @@
+"""An upstream together with the real adapter that calls it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from domain.clock import SystemClock
+from infra.providers.adapters.openai_chat.request import OpenAiChat
+from infra.providers.driver import HttpProvider, ResponseLimits
+from infra.providers.http_pool import HttpPool
+from infra.providers.settings import ProviderKind, ProviderSettings
+from tests.harness.upstream import Upstream
+
+
+class ChatUpstream(msgspec.Struct):
+    upstream: Upstream
+    provider: HttpProvider
+
+    @property
+    def acquired(self) -> int:
+        """Connections that the pool believes to be in use."""
+        session = self.provider.pool._session
+        assert session is not None
+        assert session.connector is not None
+        return len(session.connector._acquired)
+
+
+@asynccontextmanager
+async def chat_upstream(
+    *, connections: int = 10, url: str | None = None, allow_private_network: bool = True, **settings: Any
+) -> AsyncIterator[ChatUpstream]:
+    async with Upstream() as upstream:
+        configured = ProviderSettings(kind=ProviderKind.OPENAI_CHAT, base_url=url or upstream.url, **settings)
+        pool = HttpPool(connections=connections, allow_private_network=allow_private_network)
+        limits = ResponseLimits(
+            max_frame_bytes=configured.max_frame_bytes, lenient_media_type=configured.lenient_media_type
+        )
+        provider = HttpProvider(pool, OpenAiChat(configured, None, {}, "mini-chat/test"), SystemClock(), limits)
+        pool.open()
+        try:
+            yield ChatUpstream(upstream, provider)
+        finally:
+            await pool.close()

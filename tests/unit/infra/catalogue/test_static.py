@@ -1,0 +1,62 @@
+from datetime import timedelta
+from typing import Any
+
+from domain.catalogue.models import ModelSpec
+from domain.providers.request import Deadlines
+from infra.catalogue.static import StaticCatalogue, validate_catalogue
+from infra.providers.settings import ProviderKind
+
+KINDS = {"scripted": ProviderKind.SCRIPTED, "cloud": ProviderKind.OPENAI_CHAT}
+
+
+def model(**members: Any) -> ModelSpec:
+    return ModelSpec(
+        **{"id": "a", "provider_id": "scripted", "provider_model_id": "mock", "is_default": True, **members}
+    )
+
+
+def faults(*models: ModelSpec) -> list[str]:
+    return [fault.partition(": ")[0] for fault in validate_catalogue(models, KINDS)]
+
+
+def test_a_sound_catalogue_has_no_faults() -> None:
+    assert faults(model(), model(id="b", is_default=False, provider_id="cloud", provider_model_id="gpt")) == []
+
+
+def test_models_are_listed_in_sort_order() -> None:
+    last, first = model(sort_order=2), model(id="b", sort_order=1)
+    assert StaticCatalogue((last, first)).models() == (first, last)
+
+
+def test_there_is_exactly_one_enabled_default() -> None:
+    assert faults() == ["models"]
+    assert faults(model(is_default=False)) == ["models"]
+    assert faults(model(enabled=False)) == ["models"]
+    assert faults(model(), model(id="b")) == ["models"]
+    assert faults(model(), model(id="b", enabled=False)) == []
+
+
+def test_every_fault_is_found_at_once() -> None:
+    bad = model(
+        provider_model_id="mock-len0x",
+        max_output_tokens=500,
+        max_input_tokens=501,
+        context_window=500,
+        deadlines=Deadlines(idle=timedelta(0)),
+    )
+    lost = model(id="b", is_default=False, provider_id="nobody", provider_model_id="")
+    assert faults(bad, lost, lost) == [
+        "models",
+        "models.a.provider_model_id",
+        "models.a.max_output_tokens",
+        "models.a.max_input_tokens",
+        "models.a.deadlines.idle",
+        "models.b.provider_id",
+        "models.b.provider_model_id",
+        "models.b.provider_id",
+        "models.b.provider_model_id",
+    ]
+
+
+def test_a_mock_name_means_nothing_to_another_provider() -> None:
+    assert faults(model(provider_id="cloud", provider_model_id="mock-len0x")) == []

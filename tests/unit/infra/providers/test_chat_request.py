@@ -1,0 +1,136 @@
+from typing import Any
+
+import msgspec
+import pytest
+
+from domain.providers.request import AssistantText, UserText
+from infra.providers.adapters.openai_chat.request import OpenAiChat
+from infra.providers.secrets import Secret
+from infra.providers.settings import AuthSettings, Flavour, ProviderKind, ProviderSettings, SystemRole, UserField
+from tests.harness.provider_calls import request_for
+
+
+def adapter(key: str | None = "sk-1", extra: dict[str, Secret] | None = None, **settings: Any) -> OpenAiChat:
+    settings = {"base_url": "https://api.example.com", **settings}
+    built = ProviderSettings(kind=ProviderKind.OPENAI_CHAT, **settings)
+    return OpenAiChat(built, Secret(key) if key else None, extra or {}, "mini-chat/1")
+
+
+def body(chat: OpenAiChat, **changes: object) -> dict[str, Any]:
+    decoded: dict[str, Any] = msgspec.json.decode(chat.encode(request_for("gpt", **changes)).body)
+    return decoded
+
+
+def test_the_plain_body_is_exactly_this() -> None:
+    assert body(adapter()) == {
+        "model": "gpt",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello there"}],
+        "max_tokens": 1_000,
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, "https://api.example.com/v1/chat/completions"),
+        ({"base_url": "https://h/v1"}, "https://h/v1/chat/completions"),
+        ({"base_url": "https://h/v1/"}, "https://h/v1/chat/completions"),
+        ({"flavour": Flavour.AZURE}, "https://api.example.com/openai/v1/chat/completions"),
+        ({"chat_path": "/x/{model}/go"}, "https://api.example.com/x/a%2Fb/go"),
+        ({"chat_path": ""}, "https://api.example.com"),
+    ],
+)
+def test_the_path_fits_the_base_url(settings: dict[str, Any], url: str) -> None:
+    assert adapter(**settings).encode(request_for("a/b")).url == url
+
+
+@pytest.mark.parametrize(
+    ("settings", "header", "value"),
+    [
+        ({}, "Authorization", "Bearer sk-1"),
+        ({"flavour": Flavour.AZURE}, "api-key", "sk-1"),
+        ({"auth": AuthSettings(header="X-Key")}, "X-Key", "sk-1"),
+        ({"auth": AuthSettings(header="X-Key", prefix="Token ")}, "X-Key", "Token sk-1"),
+    ],
+)
+def test_the_key_travels_in_its_header(settings: dict[str, Any], header: str, value: str) -> None:
+    assert adapter(**settings).encode(request_for("gpt")).headers[header] == value
+
+
+def test_without_a_key_nothing_is_claimed() -> None:
+    assert set(adapter(key=None).encode(request_for("gpt")).headers) == {
+        "Content-Type",
+        "Accept",
+        "Accept-Encoding",
+        "User-Agent",
+    }
+
+
+def test_extra_headers_travel_and_the_call_prints_no_secret() -> None:
+    call = adapter(extra={"X-Org": Secret("team-7")}).encode(request_for("gpt"))
+    assert call.headers["X-Org"] == "team-7"
+    assert repr(call) == f"HttpCall({len(call.body)} bytes)"
+
+
+def test_the_trace_is_propagated_unless_switched_off() -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    request = request_for("gpt", traceparent=trace)
+    assert adapter().encode(request).headers["traceparent"] == trace
+    assert "traceparent" not in adapter(propagate_trace=False).encode(request).headers
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [
+        (SystemRole.SYSTEM, [("system", "Be kind."), ("user", "Hello there")]),
+        (SystemRole.DEVELOPER, [("developer", "Be kind."), ("user", "Hello there")]),
+        (SystemRole.FOLD, [("user", "Be kind.\n\nHello there")]),
+    ],
+)
+def test_instructions_take_the_role_the_server_knows(role: SystemRole, expected: list[tuple[str, str]]) -> None:
+    messages = body(adapter(system_role=role))["messages"]
+    assert [(message["role"], message["content"]) for message in messages] == expected
+
+
+def test_neighbours_of_one_role_are_joined_unless_allowed() -> None:
+    items = (UserText("a"), UserText("b"), AssistantText("c"), AssistantText("d"), UserText("e"))
+    joined = body(adapter(), items=items, instructions=None)["messages"]
+    assert [message["content"] for message in joined] == ["a\n\nb", "c\n\nd", "e"]
+    assert len(body(adapter(allow_repeated_roles=True), items=items, instructions=None)["messages"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"flavour": Flavour.OPENAI}, "max_completion_tokens"),
+        ({"flavour": Flavour.AZURE}, "max_completion_tokens"),
+        ({"flavour": Flavour.OLLAMA}, "max_tokens"),
+        ({"max_tokens_field": "n_predict"}, "n_predict"),
+    ],
+)
+def test_the_output_limit_is_always_sent(settings: dict[str, Any], field: str) -> None:
+    assert body(adapter(**settings))[field] == 1_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"flavour": Flavour.OPENAI}, "safety_identifier"),
+        ({"flavour": Flavour.AZURE}, "user"),
+        ({"user_field": UserField.USER}, "user"),
+        ({}, None),
+        ({"flavour": Flavour.OPENAI, "user_field": UserField.NONE}, None),
+    ],
+)
+def test_the_pseudonym_is_sent_where_it_is_wanted(settings: dict[str, Any], field: str | None) -> None:
+    sent = body(adapter(**settings), user_pseudonym="p5eud0nym")
+    assert [name for name, value in sent.items() if value == "p5eud0nym"] == ([field] if field else [])
+
+
+def test_only_known_parameters_are_sent_and_none_may_replace_ours() -> None:
+    params: dict[str, object] = {"temperature": 0.2, "n": 5, "store": True, "model": "other", "stop": ["x"]}
+    sent = body(adapter(usage_option=False), params=params)
+    assert set(sent) == {"model", "stream", "messages", "max_tokens", "temperature", "stop"}
+    assert sent["model"] == "gpt"

@@ -1,0 +1,55 @@
+import pytest
+
+from infra.catalogue.static import validate_catalogue
+from infra.providers.defaults import OPENAI, defaults_from_environment
+from infra.providers.registry import SCRIPTED
+from infra.providers.settings import Flavour, ProviderKind
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {},
+        {"OPENAI_API_KEY": "sk"},
+        {"OPENAI_API_KEY": "sk", "MINI_CHAT_OPENAI_MODELS": "gpt, big=org/Model:7b"},
+        {"OPENAI_BASE_URL": "http://127.0.0.1:11434/v1", "MINI_CHAT_OPENAI_MODELS": "llama"},
+    ],
+)
+def test_whatever_the_environment_the_defaults_are_valid(env: dict[str, str]) -> None:
+    providers, models = defaults_from_environment(env)
+    assert validate_catalogue(models, {id_: each.kind for id_, each in providers.items()}) == []
+
+
+def test_without_anything_the_mock_is_the_default() -> None:
+    providers, models = defaults_from_environment({})
+    assert list(providers) == [SCRIPTED]
+    assert (models[0].id, models[0].is_default) == ("mock", True)
+
+
+def test_a_key_alone_adds_the_provider_and_changes_no_default() -> None:
+    providers, models = defaults_from_environment({"OPENAI_API_KEY": "sk"})
+    openai = providers[OPENAI]
+    assert (openai.kind, openai.flavour) == (ProviderKind.OPENAI_CHAT, Flavour.OPENAI)
+    assert (openai.base_url, openai.auth.key) == ("https://api.openai.com/v1", "env:OPENAI_API_KEY")
+    assert not openai.allow_http
+    assert {model.provider_id for model in models} == {SCRIPTED}
+
+
+def test_named_models_come_first_and_the_first_is_the_default() -> None:
+    env = {"OPENAI_API_KEY": "sk", "MINI_CHAT_OPENAI_MODELS": " meta/Llama-3 ,, fast=gpt-x "}
+    _, models = defaults_from_environment(env)
+    assert [(model.id, model.provider_model_id, model.is_default) for model in models[:3]] == [
+        ("meta-Llama-3", "meta/Llama-3", True),
+        ("fast", "gpt-x", False),
+        ("mock", "mock-ttft200-itl20-len60", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [("http://localhost:11434/v1", True), ("http://127.0.0.1:8000", True), ("http://gpu.lan/v1", False)],
+)
+def test_only_this_machine_is_trusted_without_being_asked(url: str, allowed: bool) -> None:
+    openai = defaults_from_environment({"OPENAI_BASE_URL": url})[0][OPENAI]
+    assert (openai.allow_http, openai.allow_private_network) == (allowed, allowed)
+    assert (openai.auth.key, openai.flavour) == (None, Flavour.GENERIC)

@@ -1,0 +1,47 @@
+import pytest
+
+from domain.clock import SystemClock
+from infra.providers.adapters.scripted.adapter import ScriptedProvider
+from infra.providers.registry import SCRIPTED, InvalidProviders, build_providers
+from infra.providers.settings import AuthSettings, ProviderKind, ProviderSettings
+
+
+def test_the_scripted_provider_exists_though_nobody_configured_it() -> None:
+    registry = build_providers({}, {}, SystemClock())
+    assert registry.kinds == {SCRIPTED: ProviderKind.SCRIPTED}
+    assert isinstance(registry.for_provider(SCRIPTED), ScriptedProvider)
+
+
+def test_an_unknown_provider_is_a_bug_of_the_caller() -> None:
+    with pytest.raises(KeyError):
+        build_providers({}, {}, SystemClock()).for_provider("nobody")
+
+
+def test_all_faults_come_together_and_show_no_secret() -> None:
+    settings = {
+        "one": ProviderSettings(kind=ProviderKind.OPENAI_CHAT),
+        "two": ProviderSettings(
+            kind=ProviderKind.OPENAI_CHAT,
+            base_url="http://10.0.0.1",
+            auth=AuthSettings(key="sk-literal"),
+            extra_headers={"Host": "x", "authorization": "y", "X-Key": "env:NOWHERE", "X-Fine": "z"},
+        ),
+    }
+    with pytest.raises(InvalidProviders) as refused:
+        build_providers(settings, {}, SystemClock())
+    assert [fault.partition(":")[0] for fault in refused.value.faults] == [
+        "providers.one.base_url",
+        "providers.one.base_url",
+        "providers.two.base_url",
+        "providers.two.base_url",
+        "providers.two.auth.key",
+        "providers.two.extra_headers.Host",
+        "providers.two.extra_headers.authorization",
+        "providers.two.extra_headers.X-Key",
+    ]
+    assert "sk-literal" not in str(refused.value)
+
+
+def test_a_valid_provider_is_built_without_an_event_loop() -> None:
+    settings = {"cloud": ProviderSettings(kind=ProviderKind.OPENAI_CHAT, base_url="https://api.example.com")}
+    assert set(build_providers(settings, {}, SystemClock()).kinds) == {SCRIPTED, "cloud"}
