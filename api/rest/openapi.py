@@ -201,7 +201,12 @@ def _schemas(handlers: Iterable[HTTPRouteHandler]) -> Mapping[str, Any]:
         if (answer := _answer_type(handler)) is not None:
             types.append(answer)
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
-    return components
+    # Docstrings speak to us, not to clients.
+    return {name: _without(schema, "description") for name, schema in components.items()}
+
+
+def _without(schema: Mapping[str, Any], member: str) -> dict[str, Any]:
+    return {name: value for name, value in schema.items() if name != member}
 
 
 def _reference(annotation: Any) -> Any:

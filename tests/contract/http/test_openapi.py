@@ -1,0 +1,170 @@
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from api.rest import json_guard
+from api.rest.codes import CODES
+from api.rest.endpoint import declared_by
+from api.rest.openapi import openapi_document
+from api.rest.openapi_examples import ANSWERS, EVENT_STREAM, REQUESTS
+from tests.harness.assembled import assembled_framework
+from tests.harness.bridge import request
+
+OWN_PAGES = {"/docs", "/docs/start.js", "/docs/{asset}", "/openapi.json"}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Litestar:
+    return assembled_framework(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def document(app: Litestar) -> dict[str, Any]:
+    encoded = msgspec.json.encode(openapi_document(app.routes, version="1"))
+    decoded: dict[str, Any] = msgspec.json.decode(encoded)
+    return decoded
+
+
+def handlers_of(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
+    for route in app.routes:
+        assert isinstance(route, HTTPRoute)
+        for handler in route.route_handlers:
+            for method in handler.http_methods - {"OPTIONS"}:
+                yield route.path_format, method.lower(), handler
+
+
+def operations_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+def test_routes_and_document_agree_both_ways(app: Litestar, document: dict[str, Any]) -> None:
+    served = {(path, method) for path, method, _ in handlers_of(app) if path not in OWN_PAGES}
+    assert served == {(path, method) for path, method, _ in operations_of(document)}
+
+
+def test_operations_have_the_documented_ids(document: dict[str, Any]) -> None:
+    found = {
+        f"{method.upper()} {path.removeprefix('/mini-chat')}": operation["operationId"].removeprefix("mini_chat.")
+        for path, method, operation in operations_of(document)
+        if "operationId" in operation
+    }
+    assert found == {
+        "POST /v1/chats": "create_chat",
+        "GET /v1/chats": "list_chats",
+        "GET /v1/chats/{chat_id}": "get_chat",
+        "PATCH /v1/chats/{chat_id}": "update_chat",
+        "DELETE /v1/chats/{chat_id}": "delete_chat",
+        "GET /v1/chats/{chat_id}/messages": "list_messages",
+        "POST /v1/chats/{chat_id}/messages": "send_message",
+        "POST /v1/chats/{chat_id}/messages:stream": "stream_message",
+        "POST /v1/chats:stream": "create_chat_and_stream",
+        "POST /v1/chats:send": "create_chat_and_send",
+        "GET /v1/models": "list_models",
+        "GET /v1/models/{model_id}": "get_model",
+    }
+
+
+def test_every_operation_tells_its_success_and_who_may_call_it(document: dict[str, Any]) -> None:
+    for path, _, operation in operations_of(document):
+        assert any(status.startswith("2") for status in operation["responses"]), path
+        assert operation["summary"]
+        assert ("/v1/" in path) == (operation.get("security") == [{"bearer": []}])
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+
+def test_every_operation_under_v1_tells_the_refusals_it_declares(app: Litestar, document: dict[str, Any]) -> None:
+    common = {"invalid_request", "unauthorized", "forbidden", "feature_not_licensed", "internal_error"}
+    for path, method, handler in handlers_of(app):
+        declared = declared_by(handler)
+        if declared is not None:
+            told = set(problems_of(document["paths"][path][method]))
+            assert common | {refusal.code for refusal in declared.refusals} <= told, path
+
+
+def problems_of(operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Examples by code."""
+    return {
+        code: {"at": status, **example["value"]}
+        for status, response in operation["responses"].items()
+        for code, example in response.get("content", {}).get("application/problem+json", {}).get("examples", {}).items()
+    }
+
+
+def test_every_problem_is_an_example_of_the_schema_under_its_status(document: dict[str, Any]) -> None:
+    validator = validator_for(document, "#/components/schemas/Problem")
+    for _, _, operation in operations_of(document):
+        for code, example in problems_of(operation).items():
+            assert int(example.pop("at")) == example["status"] == CODES[code].status
+            validator.validate(example)
+
+
+def test_every_code_is_in_the_schema(document: dict[str, Any]) -> None:
+    assert set(document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == set(CODES)
+
+
+def test_every_request_and_answer_has_an_example_that_fits(app: Litestar, document: dict[str, Any]) -> None:
+    for path, method, handler in handlers_of(app):
+        if declared_by(handler) is None:
+            continue
+        operation = document["paths"][path][method]
+        bodies = [operation["requestBody"]] if "requestBody" in operation else []
+        bodies += [response for status, response in operation["responses"].items() if status.startswith("2")]
+        for body in bodies:
+            for media_type, content in body.get("content", {}).items():
+                if media_type == "application/json":
+                    validator_for(document, content["schema"]["$ref"]).validate(content["example"])
+
+
+def test_example_requests_are_what_the_handlers_take(app: Litestar) -> None:
+    taking = {h.operation_id: h.parsed_data_field.annotation for _, _, h in handlers_of(app) if h.parsed_data_field}
+    assert set(taking) == set(REQUESTS)
+    for operation_id, annotation in taking.items():
+        json_guard.decode(msgspec.json.encode(REQUESTS[str(operation_id)]), annotation)
+
+
+def test_no_example_belongs_to_an_operation_that_does_not_exist(app: Litestar) -> None:
+    assert set(ANSWERS) | set(REQUESTS) <= {handler.operation_id for _, _, handler in handlers_of(app)}
+
+
+def test_streams_show_a_whole_stream(document: dict[str, Any]) -> None:
+    streaming = [
+        operation["operationId"]
+        for _, _, operation in operations_of(document)
+        if "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
+    ]
+    assert set(streaming) == {"mini_chat.stream_message", "mini_chat.create_chat_and_stream"}
+    frames = EVENT_STREAM.split("\n\n")
+    assert frames.pop() == ""
+    assert [re.fullmatch(r"id: (\d+)\nevent: (\w+)\ndata: (\{.*\})", frame) is not None for frame in frames] == [
+        True
+    ] * 4
+
+
+def test_references_lead_somewhere(document: dict[str, Any]) -> None:
+    named = set(re.findall(r'"#/components/schemas/([^"]+)"', msgspec.json.encode(document).decode()))
+    assert named == set(document["components"]["schemas"])
+
+
+async def test_the_document_is_served_without_a_credential(app: Litestar) -> None:
+    answer = await request(app, "GET", "/openapi.json")
+    assert (answer.status, answer.header("Content-Type")) == (200, "application/json")
+    assert answer.json()["openapi"] == "3.1.0"
+
+
+def test_no_internals_are_told(document: dict[str, Any]) -> None:
+    text = msgspec.json.encode(document).decode()
+    for word in ("provider_id", "provider_model_id", "tenant", "postgres", "engine.md", "api.md", "architecture"):
+        assert word not in text, word
+
+
+def validator_for(document: dict[str, Any], reference: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator({"$ref": reference, "components": document["components"]})

@@ -1,0 +1,34 @@
+"""The application as `mini-chat serve` puts it together, over a database that cannot be reached.
+
+Good for everything that is decided before a database is asked, on every route that exists.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+from litestar import Litestar
+from litestar.types import ASGIApp
+
+from app.bootstrap import build
+from app.http_app import create_framework_app, create_http_app
+from app.runtime import Runtime
+from app.settings import HttpSettings, Settings
+from tests.harness.processes import free_port
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+def assembled_app(folder: Path) -> ASGIApp:
+    """Asks for no credential, as the dev mode does."""
+    runtime = _runtime(folder)
+    return create_http_app(runtime.rest, clock=runtime.clock)
+
+
+def assembled_framework(folder: Path) -> Litestar:
+    return create_framework_app(_runtime(folder).rest, gateway_prefix="", url_prefix="/mini-chat")
+
+
+def _runtime(folder: Path) -> Runtime:
+    http = HttpSettings(max_body_bytes=MAX_BODY_BYTES, body_idle_timeout=timedelta(milliseconds=20))
+    address = f"postgresql://nobody@127.0.0.1:{free_port()}/nowhere"
+    return build(Settings(data_dir=folder, http=http), address, {})
