@@ -247,7 +247,8 @@ async def test_a_bad_id_in_the_path_is_refused(app: ASGIApp, cases: list[Case], 
             )
             assert_refused(answer, {400, 404, 405}, (case, bad_id))
             if "{chat_id}" in case.path and answer.status == 400:
-                assert answer.json()["errors"][0]["field"] == "chat_id"
+                fault = answer.json()["errors"][0]
+                assert (fault["field"], fault["code"]) == ("chat_id", "invalid_uuid")
 
 
 @pytest.mark.parametrize("query", BAD_QUERIES, ids=lambda text: text[:12])

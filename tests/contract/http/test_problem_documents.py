@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import msgspec
 import pytest
 from litestar import Controller, get
@@ -165,3 +167,27 @@ async def test_an_invalid_trace_parent_starts_a_new_trace(world: World) -> None:
         traces.add(msgspec.json.decode(answer.body)["trace_id"])
     assert len(traces) == 3
     assert TRACE_ID not in traces
+
+
+async def test_checks_run_in_the_documented_order(world: World) -> None:
+    """Each call has every fault that is still left; curing the one told uncovers the next."""
+    too_large, not_json = {"Content-Length": "99999999"}, {"Content-Type": "text/plain"}
+    everything = {**too_large, **not_json}
+
+    async def told(method: str, target: str, who: str | None, headers: Mapping[str, str]) -> str:
+        code: str = (await world.call(method, target, who=who, headers=headers, body=b"x")).json()["code"]
+        return code
+
+    assert await told("PUT", f"{CHATS}/x", None, everything) == "method_not_allowed"
+    assert await told("PATCH", f"{CHATS}/x", None, everything) == "unauthorized"
+    assert await told("PATCH", f"{CHATS}/x", "viewer", everything) == "forbidden"
+    assert await told("PATCH", f"{CHATS}/x", "ann", everything) == "body_too_large"
+    assert await told("PATCH", f"{CHATS}/x", "ann", not_json) == "invalid_request"
+    assert await told("PATCH", MISSING, "ann", not_json) == "unsupported_content_type"
+    assert await told("PATCH", MISSING, "ann", {}) == "invalid_request"
+
+
+async def test_draining_is_told_before_a_missing_credential_and_after_a_wrong_method(world: World) -> None:
+    world.drain.draining = True
+    assert (await world.call("GET", "/mini-chat/v1/busy", who=None)).status == 503
+    assert (await world.call("PUT", "/mini-chat/v1/busy", who=None)).status == 405
