@@ -6,7 +6,7 @@ import msgspec
 
 from domain.catalogue.models import Estimation, ModelSpec
 from domain.catalogue.ports import Catalogue
-from domain.catalogue.resolver import Resolution, choose_for_chat, resolve_for_send
+from domain.catalogue.resolver import Resolution, resolve_for_send
 from domain.chats.models import NewChat
 from domain.chats.service import ChatDraft
 from domain.context.assembler import Plan, assemble
@@ -27,12 +27,11 @@ from domain.unit_of_work import Access, UnitOfWork
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
-    """A send that nothing refuses. Without a `gate` its chat is `new_chat` and comes into being with it."""
+    """A send that nothing refuses, and its place: a chat as it was seen, or one that comes into being with it."""
 
     command: SendCommand
     request_id: RequestId
-    gate: Gate | None
-    new_chat: NewChat | None
+    place: Gate | NewChat
     resolution: Resolution
     plan: Plan
 
@@ -58,38 +57,54 @@ class Admission:
         Raises ChatNotFound, RequestIdConflict, RequestIdReused, GenerationInProgress, InvalidAttachment,
         InvalidModel, InputTooLong, ContextBudgetExceeded, ServiceUnavailable.
         """
+        if isinstance(command.target, ChatDraft) and command.request_id is None:
+            # A key we have just made names nothing yet, so there is nothing to read.
+            return self._admit_new_chat(command, command.target, request_id)
         async with self._begin(scope, Access.READ) as tx:
-            gate = await self._gate(tx, command, request_id)
-            if gate is not None and gate.same_request is not None:
+            chat_id = await self._chat_of(tx, command.target, request_id)
+            if isinstance(chat_id, ChatDraft):
+                return self._admit_new_chat(command, chat_id, request_id)
+            gate = await tx.turns.gate(chat_id, request_id)
+            if gate is None:
+                raise ChatNotFound
+            if gate.same_request is not None:
                 return await self._answer_to(tx, gate.same_request, command)
-            self._refuse_busy_chat(gate)
-            self._refuse_attachments(command)
             resolution = self._resolve(command, gate)
-            self._supervisor.require_permit()
-            history = await self._history(tx, gate, resolution.effective)
-        return Admitted(
-            command=command,
-            request_id=request_id,
-            gate=gate,
-            new_chat=self._new_chat(command, gate),
-            resolution=resolution,
-            plan=assemble(resolution.effective, self._budgets, history, command.content),
-        )
+            history = await self._history(tx, chat_id, resolution.effective)
+        return self._admitted(command, request_id, gate, resolution, history)
 
-    async def _gate(self, tx: TurnTx, command: SendCommand, request_id: RequestId) -> Gate | None:
-        chat_id = await self._chat_of(tx, command.target, request_id)
-        if chat_id is None:
-            return None
-        gate = await tx.turns.gate(chat_id, request_id)
-        if gate is None:
-            raise ChatNotFound
-        return gate
+    def _admit_new_chat(self, command: SendCommand, draft: ChatDraft, request_id: RequestId) -> Admitted:
+        _refuse_attachments(command)
+        models = self._catalogue.models()
+        chat = draft.resolved(self._catalogue)
+        self._supervisor.require_permit()
+        return self._admitted(command, request_id, chat, resolve_for_send(models, chat.model), ())
 
-    async def _chat_of(self, tx: TurnTx, target: ChatId | ChatDraft, request_id: RequestId) -> ChatId | None:
+    def _resolve(self, command: SendCommand, gate: Gate) -> Resolution:
+        if gate.running_request_id is not None:
+            raise GenerationInProgress(str(gate.running_request_id))
+        _refuse_attachments(command)
+        resolution = resolve_for_send(self._catalogue.models(), gate.model)
+        self._supervisor.require_permit()
+        return resolution
+
+    def _admitted(
+        self,
+        command: SendCommand,
+        request_id: RequestId,
+        place: Gate | NewChat,
+        resolution: Resolution,
+        history: Sequence[Exchange],
+    ) -> Admitted:
+        plan = assemble(resolution.effective, self._budgets, history, command.content)
+        return Admitted(command=command, request_id=request_id, place=place, resolution=resolution, plan=plan)
+
+    async def _chat_of(self, tx: TurnTx, target: ChatId | ChatDraft, request_id: RequestId) -> ChatId | ChatDraft:
+        """A repeated creating send goes to the chat that the first one made."""
         if not isinstance(target, ChatDraft):
             return target
         created = await tx.turns.created_by(request_id)
-        return None if created is None else created.chat_id
+        return target if created is None else created.chat_id
 
     async def _answer_to(self, tx: TurnTx, turn: TurnSummary, command: SendCommand) -> StoredAnswer:
         if turn.state is not TurnState.COMPLETED:
@@ -101,34 +116,18 @@ class Admission:
             raise RequestIdConflict(PUBLIC_STATES[turn.state])
         return answer
 
-    def _refuse_busy_chat(self, gate: Gate | None) -> None:
-        if gate is not None and gate.running_request_id is not None:
-            raise GenerationInProgress(str(gate.running_request_id))
-
-    def _refuse_attachments(self, command: SendCommand) -> None:
-        faults = tuple(
-            Fault(
-                field=f"attachment_ids[{index}]", message="There is no such attachment in this chat.", code="not_found"
-            )
-            for index in range(len(command.attachment_ids))
-        )
-        if faults:
-            raise InvalidAttachment(faults=faults)
-
-    def _resolve(self, command: SendCommand, gate: Gate | None) -> Resolution:
-        models = self._catalogue.models()
-        if gate is not None:
-            return resolve_for_send(models, gate.model)
-        wanted = command.target.model if isinstance(command.target, ChatDraft) else None
-        return resolve_for_send(models, choose_for_chat(models, wanted).id)
-
-    def _new_chat(self, command: SendCommand, gate: Gate | None) -> NewChat | None:
-        if gate is None and isinstance(command.target, ChatDraft):
-            return command.target.resolved(self._catalogue)
-        return None
-
-    async def _history(self, tx: TurnTx, gate: Gate | None, model: ModelSpec) -> Sequence[Exchange]:
-        if gate is None or not self._recent_turns:
+    async def _history(self, tx: TurnTx, chat_id: ChatId, model: ModelSpec) -> Sequence[Exchange]:
+        if not self._recent_turns:
             return ()
         largest_bytes = model.max_input_tokens * self._budgets.bytes_per_token
-        return await tx.turns.history(gate.chat_id, self._recent_turns, largest_bytes)
+        return await tx.turns.history(chat_id, self._recent_turns, largest_bytes)
+
+
+def _refuse_attachments(command: SendCommand) -> None:
+    """Nothing can be attached yet, so no chat has any of these."""
+    faults = tuple(
+        Fault(field=f"attachment_ids[{index}]", message="There is no such attachment in this chat.", code="not_found")
+        for index in range(len(command.attachment_ids))
+    )
+    if faults:
+        raise InvalidAttachment(faults=faults)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import anyio
 
+from domain.chats.models import NewChat
 from domain.clock import Clock
 from domain.errors import ServiceUnavailable
 from domain.ids import ChatId, MessageId, OwnerId, TurnId, uuid7
@@ -15,12 +16,11 @@ from domain.streaming.ports import TurnBrief
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.trace_context import TraceContext
 from domain.turns.admission import Admitted
-from domain.turns.models import NewTurn, TurnKind
+from domain.turns.models import Gate, NewTurn, TurnKind
 from domain.turns.ports import TurnTx
 from domain.unit_of_work import Access, LostRace, OutcomeUnknown, TransactionConflict, UnitOfWork
 
 _FIRST_EPOCH = 1
-_FIRST_REVISION = 0
 _PATIENCE = timedelta(seconds=10)
 _SOON = timedelta(seconds=1)
 
@@ -56,13 +56,9 @@ class Opening:
         raise ServiceUnavailable(retry_after=_SOON)
 
     async def _written(self, turn: NewTurn, admitted: Admitted) -> bool:
-        chat_id = turn.brief.chat_id
-        revision = _FIRST_REVISION if admitted.gate is None else admitted.gate.revision
         try:
             async with self._begin(turn.brief.scope) as tx:
-                if admitted.new_chat is not None:
-                    await tx.chats.add(chat_id, admitted.new_chat)
-                user_seq = await tx.turns.reserve_seq(chat_id, revision)
+                user_seq = await self._allotted(tx, turn.brief.chat_id, admitted)
                 if user_seq is not None:
                     await tx.turns.open(turn, user_seq, self._lease)
         except (LostRace, TransactionConflict):
@@ -70,6 +66,13 @@ class Opening:
         except OutcomeUnknown:
             return await self._was_committed(turn.brief)
         return user_seq is not None
+
+    async def _allotted(self, tx: TurnTx, chat_id: ChatId, admitted: Admitted) -> int | None:
+        match admitted.place:
+            case NewChat() as chat:
+                return await tx.turns.create_chat(chat_id, chat)
+            case Gate(revision=revision):
+                return await tx.turns.reserve_seq(chat_id, revision)
 
     async def _was_committed(self, brief: TurnBrief) -> bool:
         """The turn id is ours alone, so its row answers what the lost reply would have said."""
@@ -92,9 +95,9 @@ class Opening:
         return self._supervisor.start(brief, self._providers.for_provider(model.provider_id), request)
 
     def _new_turn(self, scope: AccessScope, admitted: Admitted, trace: TraceContext) -> NewTurn:
-        now, command = self._clock.now(), admitted.command
+        now, command, place = self._clock.now(), admitted.command, admitted.place
         return NewTurn(
-            kind=TurnKind.SEND if admitted.gate is not None else TurnKind.CREATE_SEND,
+            kind=TurnKind.SEND if isinstance(place, Gate) else TurnKind.CREATE_SEND,
             fingerprint=command.fingerprint(),
             content=command.content,
             metadata=command.metadata,
@@ -102,7 +105,7 @@ class Opening:
             owner=self._owner,
             brief=TurnBrief(
                 turn_id=TurnId(uuid7(now)),
-                chat_id=ChatId(uuid7(now)) if admitted.gate is None else admitted.gate.chat_id,
+                chat_id=place.chat_id if isinstance(place, Gate) else ChatId(uuid7(now)),
                 scope=scope,
                 request_id=admitted.request_id,
                 message_id=MessageId(uuid7(now)),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from domain.chats.ports import Chats
+from domain.chats.models import NewChat
 from domain.ids import ChatId, OwnerId, RequestId, TurnId
 from domain.streaming.models import StopReason
 from domain.streaming.ports import TurnBrief
@@ -40,6 +40,10 @@ class Turns(Protocol):
         """Locks the chat row and allots two seqs, returning the first; None when the chat moved on or is gone."""
         ...
 
+    async def create_chat(self, chat_id: ChatId, chat: NewChat) -> int:
+        """Creates the chat as a first turn finds it: two seqs are allotted, the first of which is returned."""
+        ...
+
     async def open(self, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
         """Inserts the running turn, leased to its owner, and its user message; the answer will be `user_seq + 1`.
 
@@ -63,9 +67,6 @@ class Turns(Protocol):
 
 
 class TurnTx(Protocol):
-    @property
-    def chats(self) -> Chats: ...
-
     @property
     def turns(self) -> Turns: ...
 

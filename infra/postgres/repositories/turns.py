@@ -38,6 +38,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.types import TypeEngine
 
+from domain.chats.models import NewChat
 from domain.ids import ChatId, MessageId, RequestId, TurnId
 from domain.messages.models import Role
 from domain.providers.events import Finish
@@ -60,6 +61,7 @@ from infra.postgres.orm.turn_part import TurnPartRow
 from infra.postgres.repositories.messages import MESSAGE_COLUMNS, message_of
 
 _MESSAGES_PER_TURN: Final = 2
+_FIRST_SEQ: Final = 1
 
 
 def _b(name: str, type_: TypeEngine[Any] | None = None) -> BindParameter[Any]:
@@ -149,6 +151,18 @@ _RESERVE_SEQ: Final = (
     .returning(ChatRow.last_seq)
 )
 
+_CREATE_CHAT: Final = insert(ChatRow).values(
+    tenant_id=_TENANT,
+    user_id=_USER,
+    id=_b("chat_id"),
+    model=_b("model"),
+    title=_b("title"),
+    is_temporary=_b("is_temporary"),
+    metadata_=_b("metadata", JSONB()),
+    last_seq=_MESSAGES_PER_TURN,
+    revision=1,
+)
+
 _lease_from_now = func.now() + cast(_b("lease", INTERVAL()), INTERVAL())
 _said = (
     insert(MessageRow)
@@ -201,13 +215,17 @@ _OPEN: Final = (
 )
 
 # The chat row first, as opening and deleting take it: two transactions never wait for each other in a circle.
-_LOCK_CHAT: Final = select(ChatRow.id).where(_OUR_CHAT).with_for_update(key_share=True)
-
+_locked = select(ChatRow.id).where(_OUR_CHAT).with_for_update(key_share=True).cte("locked")
 _age_ms = func.floor(extract("epoch", func.now() - TurnRow.started_at) * 1000)
 _stores_answer = _b("stores_answer", Boolean())
 _ended = (
     update(TurnRow)
-    .where(_OUR_TURN, TurnRow.state == TurnState.RUNNING.value, TurnRow.owner_epoch == _b("epoch"))
+    .where(
+        _OUR_TURN,
+        TurnRow.chat_id == _locked.c.id,
+        TurnRow.state == TurnState.RUNNING.value,
+        TurnRow.owner_epoch == _b("epoch"),
+    )
     .values(
         state=_b("new_state"),
         finish_reason=_b("finish"),
@@ -320,11 +338,21 @@ class PostgresTurns:
         last_seq = (await self._run(_RESERVE_SEQ, chat_id=chat_id, seen_revision=revision)).scalar_one_or_none()
         return None if last_seq is None else last_seq - _MESSAGES_PER_TURN + 1
 
+    async def create_chat(self, chat_id: ChatId, chat: NewChat) -> int:
+        await self._run(
+            _CREATE_CHAT,
+            chat_id=chat_id,
+            model=chat.model,
+            title=chat.title,
+            is_temporary=chat.is_temporary,
+            metadata=chat.metadata,
+        )
+        return _FIRST_SEQ
+
     async def open(self, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
         await self._run(_OPEN, **_opening(turn, user_seq, lease))
 
     async def finish(self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult) -> bool:
-        await self._run(_LOCK_CHAT, chat_id=chat_id)
         finished = await self._run(_FINISH, turn_id=turn_id, chat_id=chat_id, epoch=epoch, **_ending(result))
         return finished.first() is not None
 
