@@ -83,7 +83,7 @@ def _from_jwks(document: bytes) -> KeyRing:
 
 def _from_jwk(entry: dict[str, object]) -> tuple[SigningKey, ...]:
     kid, algorithm = entry.get("kid"), entry.get("alg")
-    if entry.get("use", "sig") != "sig" or "d" in entry or not isinstance(kid, str | None):
+    if entry.get("use", "sig") != "sig" or not isinstance(kid, str | None):
         return ()
     try:
         public_key = jwt.PyJWK(entry).key

@@ -50,6 +50,10 @@ def jwk(key: PrivateKey, **members: object) -> dict[str, object]:
     return {**json.loads(algorithm.to_jwk(key.public_key())), **members}  # type: ignore[arg-type]
 
 
+def private_jwk(key: rsa.RSAPrivateKey, **members: object) -> dict[str, object]:
+    return {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key)), **members}
+
+
 def jwk_set(*keys: dict[str, object]) -> bytes:
     return json.dumps({"keys": list(keys)}).encode()
 

@@ -3,7 +3,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from infra.auth.keys import UnreadableKeys, read_key_ring
-from tests.unit.infra.auth.signing import EC_KEY, OTHER_RSA_KEY, RSA_KEY, jwk, jwk_set, pem
+from tests.unit.infra.auth.signing import EC_KEY, OTHER_RSA_KEY, RSA_KEY, jwk, jwk_set, pem, private_jwk
 
 
 def test_a_key_is_found_by_its_id_and_algorithm() -> None:
@@ -42,7 +42,7 @@ def test_a_pem_key_serves_every_key_id() -> None:
         jwk(RSA_KEY, kid="a", use="enc"),
         jwk(RSA_KEY, kid="a", alg="ES256"),
         jwk(RSA_KEY, kid=7),
-        jwk(RSA_KEY, kid="a", d="AQAB"),
+        private_jwk(RSA_KEY, kid="a"),
         jwk(rsa.generate_private_key(public_exponent=65537, key_size=1024), kid="a"),  # noqa: S505 - the point
         jwk(ec.generate_private_key(ec.SECP256K1()), kid="a"),
         {"kty": "RSA", "n": 1, "e": "AQAB", "kid": "a"},
