@@ -13,8 +13,6 @@ import click
 from app.authentication import dev_secret
 from app.config_layers import CONFIG_FILE_VARIABLE, Mistakes
 from app.config_report import config_report
-from app.migrating import migrate as run_migrations
-from app.serving import serve as run_server
 from app.settings import AuthMode, load_settings, read_settings
 from domain.auth.policy import Role
 from domain.clock import SystemClock
@@ -71,6 +69,9 @@ def serve(file: Path | None, host: str | None, port: int | None, workers: int | 
     """Answer requests until told to stop. Without settings: on this machine only, with a database of its own."""
     settings = load_settings(file, os.environ, {"http.host": host, "http.port": port, "http.workers": workers})
     configure_logs(settings.logging.level)
+    # Imported here and below: the small commands shall not wait for web framework and database.
+    from app.serving import serve as run_server  # noqa: PLC0415 - see above
+
     sys.exit(run_server(settings))
 
 
@@ -81,6 +82,8 @@ def migrate(file: Path | None) -> None:
     """Bring the database to the newest schema."""
     settings = load_settings(file, os.environ, {})
     configure_logs(settings.logging.level)
+    from app.migrating import migrate as run_migrations  # noqa: PLC0415 - see `serve`
+
     run_migrations(settings)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 ISSUER = "https://id.example.com"
 AUDIENCE = "mini-chat"
@@ -46,12 +47,12 @@ def unsigned(header: object, payload: object, signature: bytes = b"") -> str:
 
 
 def jwk(key: PrivateKey, **members: object) -> dict[str, object]:
-    algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
+    algorithm = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
     return {**json.loads(algorithm.to_jwk(key.public_key())), **members}  # type: ignore[arg-type]
 
 
 def private_jwk(key: rsa.RSAPrivateKey, **members: object) -> dict[str, object]:
-    return {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key)), **members}
+    return {**json.loads(RSAAlgorithm.to_jwk(key)), **members}
 
 
 def jwk_set(*keys: dict[str, object]) -> bytes:

@@ -143,6 +143,7 @@ async def test_who_has_a_key_does_not_wait_for_a_slow_refresh(
     clock.pass_by(minutes=6)
     source.gate, source.entered = anyio.Event(), anyio.Event()
     found: list[object] = []
+    found_meanwhile = 0
 
     async def ask() -> None:
         found.append(await cache.key_for("a", "RS256"))
