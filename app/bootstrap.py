@@ -14,7 +14,7 @@ from app.config_layers import Mistakes
 from app.drain import DrainSwitch
 from app.readiness import readiness_checks
 from app.runtime import Runtime
-from app.settings import DatabaseSettings, Settings
+from app.settings import DatabaseSettings, Settings, TelemetrySettings
 from app.signing_keys import cursor_keys
 from domain.auth.policy import Policy
 from domain.catalogue.service import ModelService
@@ -24,7 +24,7 @@ from domain.ids import OwnerId, TurnId, uuid7
 from domain.messages.service import MessageService
 from domain.streaming.models import StopReason, StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
-from domain.telemetry.ports import SilentTelemetry
+from domain.telemetry.ports import Telemetry
 from domain.turns.admission import Admission
 from domain.turns.finalisation import TurnFinaliser
 from domain.turns.leases import LeaseBeat
@@ -37,11 +37,12 @@ from infra.postgres.engine import PoolLimits, Pools, create_pools
 from infra.postgres.unit_of_work import PostgresUnitOfWork, TransactionLimits
 from infra.providers.defaults import defaults_from_environment
 from infra.providers.registry import InvalidProviders, ProviderRegistry, build_providers
+from infra.telemetry.tracing import telemetry_for
 
 
 def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runtime:
     """The whole process, closed. Raises Mistakes for settings that only show here to be unusable."""
-    clock, telemetry, policy = SystemClock(), SilentTelemetry(), Policy()
+    clock, policy, telemetry = SystemClock(), Policy(), _telemetry(settings.telemetry)
     owner = OwnerId(uuid7(clock.now()))
     providers, catalogue = _models(settings, env, clock)
     pools = _pools(settings.database, database_url)
@@ -84,6 +85,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             further_dependencies={"turns": turns, "keep_alive": _keep_alive(settings)},
         ),
         clock=clock,
+        telemetry=telemetry,
         drain=drain,
         pools=pools,
         providers=providers,
@@ -106,6 +108,10 @@ def _models(settings: Settings, env: Mapping[str, str], clock: Clock) -> tuple[P
     if faults:
         raise Mistakes(tuple(faults))
     return providers, StaticCatalogue(models)
+
+
+def _telemetry(telemetry: TelemetrySettings) -> Telemetry:
+    return telemetry_for(telemetry.otlp_endpoint, telemetry.service_name, telemetry.export_deadline)
 
 
 def _pools(database: DatabaseSettings, address: str) -> Pools:

@@ -9,6 +9,7 @@ from app.periodic import every
 from app.runtime import Runtime
 from app.settings import Settings
 from infra.postgres.role_check import check_runtime_role
+from infra.telemetry.tracing import exporting
 
 
 @asynccontextmanager

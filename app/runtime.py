@@ -6,6 +6,7 @@ from api.rest.routes import RestServices
 from app.drain import DrainSwitch
 from domain.clock import Clock
 from domain.streaming.supervisor import TurnSupervisor
+from domain.telemetry.ports import Telemetry
 from domain.turns.leases import LeaseBeat
 from domain.turns.reaper import Reaper
 from infra.postgres.engine import Pools
@@ -18,6 +19,7 @@ class Runtime:
 
     rest: RestServices
     clock: Clock
+    telemetry: Telemetry
     drain: DrainSwitch
     pools: Pools
     providers: ProviderRegistry

@@ -85,10 +85,6 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         )
 
 
-class MessageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    max_content_bytes: Annotated[int, Meta(ge=_KIB, le=4 * _MIB)] = 256 * _KIB
-
-
 class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     channel_capacity: Annotated[int, Meta(ge=16, le=64)] = 32
     ping_interval: Annotated[timedelta, Between(MILLISECOND, duration("60s"))] = duration("15s")
@@ -104,7 +100,6 @@ class TurnSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     finalise_deadline: Deadline = duration("10s")
     max_running: Annotated[int, Meta(ge=1)] = 2000
     max_text_bytes: Annotated[int, Meta(ge=_KIB, le=64 * _MIB)] = 16 * _MIB
-    disconnect_grace: Annotated[timedelta, Between(NONE, duration("60s"))] = NONE
 
     def __post_init__(self) -> None:
         agree(
@@ -221,7 +216,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pg_bin: Path | None = None
     http: HttpSettings = HttpSettings()
     database: DatabaseSettings = DatabaseSettings()
-    messages: MessageSettings = MessageSettings()
     streaming: StreamingSettings = StreamingSettings()
     turn: TurnSettings = TurnSettings()
     deadline: DeadlineSettings = DeadlineSettings()

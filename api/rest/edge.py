@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Sc
 
 from api.rest.problems import MEDIA_TYPE, Problem, problem_of
 from api.rest.refusals import AddressNotFound
+from api.streaming.direct_send import offer_direct_send
 from domain.clock import Clock, elapsed_ms
 from domain.errors import InvalidRequest
 from domain.ids import uuid7
@@ -23,7 +24,6 @@ from domain.telemetry.trace_context import trace_from
 HostCheck = Callable[[str | None], bool]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_DIRECT_SEND = "mini_chat.direct_send"
 _COMMON: tuple[tuple[bytes, bytes], ...] = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -36,11 +36,6 @@ _log = structlog.get_logger("api.access")
 
 def any_host(_: str | None) -> bool:
     return True
-
-
-def direct_send(scope: Scope, send: Send) -> Send:
-    """The server's own `send`, for body messages of an answer that has started through `send`."""
-    return cast("Send", cast("dict[str, Any]", scope).get(_DIRECT_SEND, send))
 
 
 class Edge:
@@ -76,7 +71,7 @@ class Edge:
             refusal = InvalidRequest.of("Host", "This server does not answer to this name.", "invalid_value")
             await answer.send_problem(problem_of(refusal, path))
         else:
-            cast("dict[str, Any]", scope)[_DIRECT_SEND] = answer.direct
+            offer_direct_send(scope, answer.direct)
             await self._app(scope, receive, answer.send)
 
     def _request_id(self, sent: str | None) -> str:

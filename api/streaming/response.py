@@ -17,6 +17,7 @@ import anyio
 import msgspec
 from litestar.types import Receive, Scope, Send
 
+from api.streaming.direct_send import direct_send
 from api.streaming.disconnect import client_gone
 from api.streaming.sse_wire import COMMENT, frames, ping
 from domain.streaming.channel import Reader, ReaderDropped
@@ -61,7 +62,7 @@ class TurnStreamResponse:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._leave_when_gone, receive, tasks.cancel_scope)
                 self._look_again(self._ping_s, tasks.cancel_scope)
-                await self._relay(send)
+                await self._relay(scope, send)
                 tasks.cancel_scope.cancel()
         finally:
             self._reader.leave()
@@ -70,8 +71,9 @@ class TurnStreamResponse:
             if not self._finished:
                 _abort(scope)
 
-    async def _relay(self, send: Send) -> None:
+    async def _relay(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        send = direct_send(scope, send)
         try:
             while not self._finished:
                 events = await self._reader.receive()

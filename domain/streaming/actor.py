@@ -15,7 +15,7 @@ from domain.streaming.models import INTERNAL_FAULT, Ending, Stopped, StopReason,
 from domain.streaming.phase import PhaseViolation
 from domain.streaming.ports import Closing, EndOfTurn, TurnBrief
 from domain.streaming.transcript import Transcript
-from domain.telemetry.ports import Counted, Telemetry
+from domain.telemetry.ports import Counted, SpanName, Telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -84,8 +84,18 @@ class TurnActor:
         return Stopped(reason=self._stop_reason or StopReason.DRAIN)
 
     async def _relay(self) -> Ending:
-        async with self._provider.stream(self._request, self.control) as batches:
-            return await self._publish_all(batches)
+        model = self.brief.resolution.effective
+        span = self._telemetry.span(
+            SpanName.PROVIDER,
+            self.brief.trace,
+            gen_ai__operation__name="chat",
+            gen_ai__provider__name=model.provider_id,
+            gen_ai__request__model=model.id,
+            gen_ai__request__max_tokens=self._request.max_output_tokens,
+        )
+        with span:
+            async with self._provider.stream(self._request, self.control) as batches:
+                return await self._publish_all(batches)
 
     async def _publish_all(self, batches: AsyncIterator[Sequence[ProviderEvent]]) -> Ending:
         feed, fold = self.feed, self.transcript.fold

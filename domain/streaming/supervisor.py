@@ -77,6 +77,8 @@ class TurnSupervisor:
             self._telemetry,
         )
         self._turns[brief.turn_id] = actor
+        model = brief.resolution.effective
+        self._telemetry.count(Counted.STREAM_STARTED, provider=model.provider_id, model=model.id)
         self._tasks.start_soon(self._run, actor)
         return feed.attach(self._limits.reader_deadline)
 

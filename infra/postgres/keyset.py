@@ -26,7 +26,7 @@ class Keyset(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     parse: Callable[[tuple[str, ...]], tuple[object, ...]]
     keys_of: Callable[[T], tuple[str, ...]]
 
-    def beside(self, statement: Select[Any], query: PageQuery) -> Select[Any]:
+    def beside(self, statement: Select[*tuple[Any, ...]], query: PageQuery) -> Select[*tuple[Any, ...]]:
         """The rows beyond the position, nearest first, one more than asked for. Raises InvalidCursor."""
         descending = self.descending is not (_travel(query) is Travel.BACKWARD)
         if query.position is not None:

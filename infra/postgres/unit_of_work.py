@@ -8,7 +8,6 @@ driver keeps them as attributes of the connection and the pool resets them witho
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -36,20 +35,9 @@ class PostgresTransaction:
     """The repositories of one transaction; of no use after its block."""
 
     def __init__(self, connection: AsyncConnection, scope: AccessScope) -> None:
-        self._connection = connection
-        self._scope = scope
-
-    @cached_property
-    def chats(self) -> PostgresChats:
-        return PostgresChats(self._connection, self._scope)
-
-    @cached_property
-    def messages(self) -> PostgresMessages:
-        return PostgresMessages(self._connection, self._scope)
-
-    @cached_property
-    def turns(self) -> PostgresTurns:
-        return PostgresTurns(self._connection, self._scope)
+        self.chats = PostgresChats(connection, scope)
+        self.messages = PostgresMessages(connection, scope)
+        self.turns = PostgresTurns(connection, scope)
 
 
 _OPEN: Final = select(

@@ -24,6 +24,7 @@ from domain.errors import (
     InvalidModel,
     RequestIdConflict,
     RequestIdReused,
+    ServiceUnavailable,
 )
 from domain.ids import ChatId
 from domain.subject import Subject
@@ -138,7 +139,7 @@ async def _answered(
     """Losing the connection while waiting counts as a disconnect, as it does on a stream."""
     trace = _trace()
     conversation = await turns.send(subject, command, trace)
-    answer: UnaryAnswer | DomainError
+    answer: UnaryAnswer | DomainError = ServiceUnavailable()
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_leave_when_gone, request, conversation)

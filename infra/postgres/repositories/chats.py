@@ -134,7 +134,7 @@ class PostgresChats:
         return None if turn_id is None else TurnId(turn_id)
 
 
-def _chat(row: Row[Any]) -> Chat:
+def _chat(row: Row[*tuple[Any, ...]]) -> Chat:
     return Chat(
         id=ChatId(row.id),
         user_id=UserId(row.user_id),

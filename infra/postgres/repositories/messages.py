@@ -68,7 +68,7 @@ class PostgresMessages:
         return _AS_SAID.page([message_of(row) for row in rows], query)
 
 
-def message_of(row: Row[Any]) -> Message:
+def message_of(row: Row[*tuple[Any, ...]]) -> Message:
     """The message in a row that has every column of `Message` under its name there."""
     return Message(
         id=MessageId(row.id),

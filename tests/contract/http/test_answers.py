@@ -7,7 +7,7 @@ from litestar import Controller, get
 from litestar.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from api.rest.edge import direct_send
+from api.streaming.direct_send import direct_send
 from api.rest.endpoint import endpoint
 from domain.auth.policy import Action
 from tests.contract.http.world import CHATS, create_world
