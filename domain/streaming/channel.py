@@ -39,7 +39,7 @@ class Reader(Protocol):
 class Receiver:
     """A Reader of a live turn. A cancelled wait loses nothing: the cursor moves only when events are handed over."""
 
-    __slots__ = ("_advanced", "_begun", "_left", "_tail", "_waiter", "closed", "cursor", "dropped")
+    __slots__ = ("_advanced", "_begun", "_gone", "_left", "_tail", "_waiter", "closed", "cursor", "dropped")
 
     def __init__(
         self, tail: Tail, cursor: int, advanced: Callable[[], None], left: "Callable[[Receiver], None]"
@@ -51,6 +51,7 @@ class Receiver:
         self._waiter: asyncio.Future[None] | None = None
         self.cursor = cursor
         self._begun = False
+        self._gone = False
         self.closed = False
         self.dropped = False
 
@@ -61,12 +62,14 @@ class Receiver:
 
     @property
     def ended(self) -> bool:
-        return self.closed and not self.lag
+        return self._gone or (self.closed and not self.lag)
 
     async def receive(self) -> Sequence[Numbered]:
         self._begun = True
         if not (self.lag or self.closed or self.dropped):
             await self._wait()
+        if self._gone:
+            return ()
         if self.dropped:
             raise ReaderDropped
         events = self._tail.since(self.cursor)
@@ -98,6 +101,8 @@ class Receiver:
         self._left(self)
 
     def leave(self) -> None:
+        """Ends the reading at once: what still waits may be forgotten by now, so it must not be waited for."""
+        self._gone = True
         self.close()
         self._left(self)
 
