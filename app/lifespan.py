@@ -20,7 +20,12 @@ async def running(runtime: Runtime, settings: Settings) -> AsyncIterator[None]:
     """
     try:
         await check_runtime_role(runtime.pools.requests)
-        async with runtime.providers, runtime.supervisor.running(), anyio.create_task_group() as loops:
+        async with (
+            exporting(runtime.telemetry),
+            runtime.providers,
+            runtime.supervisor.running(),
+            anyio.create_task_group() as loops,
+        ):
             loops.start_soon(every, settings.turn.heartbeat, "lease_beat", runtime.beat.beat)
             loops.start_soon(every, settings.turn.reaper_interval, "reaper", runtime.reaper.sweep)
             yield

@@ -14,6 +14,7 @@ import anyio
 import click
 import uvloop
 
+from app.bootstrap import build
 from app.one_process import serve_on
 from app.settings import Settings
 from app.welcome import welcome
@@ -24,7 +25,8 @@ _RESTART_PAUSE_S = 1.0
 
 
 async def supervise(settings: Settings, address: str, listener: socket.socket) -> None:
-    """Returns when every worker has drained after a signal."""
+    """Returns when every worker has drained after a signal. Raises Mistakes before any is started."""
+    build(settings, address, os.environ)
     team = [_Worker(settings, address, listener) for _ in range(settings.http.workers)]
     async with anyio.create_task_group() as watching:
         watching.start_soon(_pass_signals_on, team)
