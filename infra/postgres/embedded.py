@@ -26,7 +26,8 @@ import asyncpg
 from anyio.abc import Process
 
 from infra.postgres.binaries import major_version
-from infra.postgres.os_account import OsAccount, Unreachable, account_for
+from infra.postgres.os_account import OsAccount, account_for
+from infra.postgres.unusable import DatabaseUnusable
 
 DATABASE: Final = "mini_chat"
 SUPERUSER: Final = "postgres"
@@ -65,8 +66,8 @@ class Durability(Enum):
     DISPOSABLE = "disposable"
 
 
-class EmbeddedPostgresFailed(Exception):
-    """The server cannot run; the text is one line for the person at the terminal."""
+class EmbeddedPostgresFailed(DatabaseUnusable):
+    """The server does not run; the text is one line."""
 
 
 class EmbeddedPostgres:
@@ -109,14 +110,13 @@ class EmbeddedPostgres:
     async def start(self) -> None:
         """Afterwards the server takes connections and the database exists, empty the first time.
 
-        Waits for the server of a predecessor that was killed. Raises EmbeddedPostgresFailed: the folder is in use,
-        belongs to someone else or to another version of PostgreSQL, or the server will not start.
+        Waits for the server of a predecessor that was killed. Raises DatabaseUnusable: the folder is in use, cannot
+        be reached, belongs to someone else or to another version of PostgreSQL, or the server will not start.
         """
         if sys.platform != "linux":
             raise EmbeddedPostgresFailed(
                 "The embedded PostgreSQL needs Linux: set database.url to a server of your own."
             )
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         try:
             with anyio.fail_after(self._start_within.total_seconds()):
@@ -143,7 +143,11 @@ class EmbeddedPostgres:
             self._lock = None
 
     def _take_lock(self) -> None:
-        lock = (self._folder / "lock").open("ab")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = (self._folder / "lock").open("ab")
+        except OSError as refusal:
+            raise EmbeddedPostgresFailed(f"{self._folder} cannot be written: {refusal.strerror}.") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -152,10 +156,7 @@ class EmbeddedPostgres:
         self._lock = lock
 
     async def _start(self) -> None:
-        try:
-            account = account_for(self._cluster, (self._folder, self._bin_dir))
-        except Unreachable as closed:
-            raise EmbeddedPostgresFailed(str(closed)) from None
+        account = account_for(self._cluster, (self._folder, self._bin_dir))
         if not self._cluster.exists():
             await self._create_cluster(account)
         self._check_cluster(account)
@@ -193,9 +194,14 @@ class EmbeddedPostgres:
             )
 
     async def _wait_for_predecessor(self) -> None:
-        """Its parent is dead, or we had not got the lock; it is shutting down. A pid file it left behind is stale."""
-        while self._predecessor_runs():  # noqa: ASYNC110 another process ends; nothing here could set an event
-            await anyio.sleep(_POLL_SECONDS)
+        """Its parent is dead, else we had not got the lock: it is shutting down. A pid file left behind is stale."""
+        with anyio.move_on_after(self._stop_within.total_seconds()) as patience:
+            while self._predecessor_runs():  # noqa: ASYNC110 another process ends; nothing here could set an event
+                await anyio.sleep(_POLL_SECONDS)
+        if patience.cancelled_caught:
+            raise EmbeddedPostgresFailed(
+                f"A PostgreSQL that nobody minds still runs on {self._cluster}: stop it first."
+            )
         self._pid_file.unlink(missing_ok=True)
 
     @property

@@ -9,14 +9,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 from advanced_alchemy.alembic.commands import AlembicCommandConfig
 from alembic import command
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from infra.postgres.dsn import DIALECT, driver_dsn
 from infra.postgres.orm.base import SCHEMA
+from infra.postgres.unusable import DatabaseUnusable
 from migrations.roles import FOUNDATION, OWNER
 
 VERSION_TABLE: Final = "schema_migrations"
@@ -27,13 +30,18 @@ _WAIT_FOR_OTHER_MIGRATOR: Final = "120s"
 _WAIT_FOR_TABLE: Final = "2s"
 
 
+class MigrationFailed(DatabaseUnusable):
+    """The database could not be reached or refused; the text is what it said, for the operator alone."""
+
+
 async def upgrade(address: str) -> str:
     """Migrates to the newest version and returns its name; does nothing when it is there already.
 
-    Every version is a transaction of its own. Statements wait at most 2 s for a table that others use, because
-    whoever comes after them waits as well. Raises SQLAlchemy's or the driver's error; what is committed stays.
+    Every version is a transaction of its own, so what is committed stays. Statements wait at most 2 s for a table
+    that others use, because whoever comes after them waits as well. Raises MigrationFailed.
     """
-    async with _connect(address) as (engine, connection), _only_migrator(connection):
+    async with _connect(address) as (engine, connection):
+        await _become_only_migrator(connection)
         for statement in FOUNDATION:
             await connection.exec_driver_sql(statement)
         await connection.exec_driver_sql(f"SET ROLE {OWNER}")
@@ -43,7 +51,7 @@ async def upgrade(address: str) -> str:
 
 
 async def current(address: str) -> str | None:
-    """The version a database is at, None when it was never migrated."""
+    """The version a database is at, None when it was never migrated. Raises MigrationFailed."""
     async with _connect(address) as (_, connection):
         return await _version(connection)
 
@@ -51,18 +59,21 @@ async def current(address: str) -> str | None:
 @asynccontextmanager
 async def _connect(address: str) -> AsyncIterator[tuple[AsyncEngine, AsyncConnection]]:
     engine = create_async_engine(DIALECT, poolclass=NullPool, connect_args={"dsn": driver_dsn(address)})
-    async with engine.connect() as connection:
-        yield engine, connection
+    try:
+        async with engine.connect() as connection:
+            yield engine, connection
+    except DBAPIError as error:
+        raise MigrationFailed(str(error.orig)) from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise MigrationFailed(str(error)) from error
 
 
-@asynccontextmanager
-async def _only_migrator(connection: AsyncConnection) -> AsyncIterator[None]:
-    """The lock belongs to the session, so it outlives each transaction and dies with the connection."""
+async def _become_only_migrator(connection: AsyncConnection) -> None:
+    """The lock belongs to the session: it outlives each transaction and goes with the connection."""
     await _set_lock_timeout(connection, _WAIT_FOR_OTHER_MIGRATOR)
     await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK_KEY})
     await _set_lock_timeout(connection, _WAIT_FOR_TABLE)
     await connection.commit()
-    yield
 
 
 async def _set_lock_timeout(connection: AsyncConnection, duration: str) -> None:

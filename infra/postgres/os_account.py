@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from infra.postgres.child import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, NO_CAPABILITY
+from infra.postgres.unusable import DatabaseUnusable
 
 _ROOT: Final = 0
 
@@ -21,8 +22,8 @@ class OsAccount(msgspec.Struct, frozen=True, kw_only=True):
     """Carried into the server when it could not otherwise walk to its files; -1 for none."""
 
 
-class Unreachable(Exception):
-    """The account cannot get to a folder it needs; the text names the folder that is closed to it."""
+class Unreachable(DatabaseUnusable):
+    """The account cannot get to a folder it needs."""
 
 
 def account_for(cluster: Path, needed: tuple[Path, ...]) -> OsAccount:

@@ -8,6 +8,8 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from infra.postgres.unusable import DatabaseUnusable
+
 OLDEST_VERSION: Final = "0001"
 NEWEST_VERSION: Final = "0001"
 
@@ -20,7 +22,7 @@ TENANT_ROWS: Final = (
 """The one condition a tenant table may have towards the service, as PostgreSQL 15 to 18 print it."""
 
 
-class UnsafeDatabase(Exception):
+class UnsafeDatabase(DatabaseUnusable):
     """Each violation is a sentence for the operator; none holds a tenant's data."""
 
     def __init__(self, violations: tuple[str, ...]) -> None:

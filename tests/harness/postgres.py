@@ -33,6 +33,7 @@ _TEMPLATE = "mini_chat_template"
 _PASSWORD = "disposable"
 _MEMORY = Path("/dev/shm")  # noqa: S108 the folder made in it is private and has a random name
 _ENOUGH_BYTES = 1 << 30
+_FOLDER = "mini-chat-tests-"
 
 
 class Database(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +91,9 @@ def running_server() -> Iterator[PostgresServer]:
 @contextmanager
 def _local(runner: asyncio.Runner) -> Iterator[Address]:
     configured = os.environ.get("MINI_CHAT_PG_BIN")
-    folder = Path(tempfile.mkdtemp(prefix="mini-chat-tests-", dir=_roomy_memory()))
+    home = _roomy_memory() or Path(tempfile.gettempdir())
+    _remove_left_behind(home)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=home))
     folder.chmod(0o711)
     postgres = EmbeddedPostgres(
         folder, find_binaries(Path(configured) if configured else None), durability=Durability.DISPOSABLE
@@ -107,6 +110,13 @@ def _roomy_memory() -> Path | None:
     """A copy of the template takes 20 ms in memory and up to 300 ms on a disk. Containers may have a tiny one."""
     roomy = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH_BYTES
     return _MEMORY if roomy else None
+
+
+def _remove_left_behind(home: Path) -> None:
+    """The server of a killed session ends by itself, its folder stays."""
+    for folder in home.glob(f"{_FOLDER}*"):
+        if not Path("/proc", folder.name.removeprefix(_FOLDER).split("-")[0]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _docker_answers() -> bool:

@@ -12,7 +12,8 @@ from tests.harness.rows import Tenant, acting_for, add_chat, add_running_turn, c
 
 TENANT: Final = Tenant()
 
-END: Final = "UPDATE mini_chat.chat_turns SET lease_until = NULL, completed_at = now(), "
+CHANGE: Final = "UPDATE mini_chat.chat_turns SET "
+END: Final = CHANGE + "lease_until = NULL, completed_at = now(), "
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ async def test_an_ended_turn_is_frozen(service: asyncpg.Connection) -> None:
         "completed_at = now() + interval '1 s'",
         "usage_source = 'reported'",
     ):
-        assert await _refused_by(service, "UPDATE mini_chat.chat_turns SET " + change) == "tg_turns_frozen"
+        assert await _refused_by(service, CHANGE + change) == "tg_turns_frozen"
 
 
 class TestAsOps:
