@@ -25,7 +25,7 @@ from tests.harness.processes import ChildProcess, child_process
 from tests.harness.rows import Tenant, acting_for, add_chat, connected
 
 BIN: Final = find_binaries(Path(os.environ["MINI_CHAT_PG_BIN"]) if "MINI_CHAT_PG_BIN" in os.environ else None)
-REPOSITORY: Final = Path(__file__).resolve().parents[3]
+IMPORTING_US: Final = {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
 NOBODY: Final = 65_534
 LIMITS: Final = PoolLimits(size=1, reserved_size=1, acquire=timedelta(seconds=5), statement=timedelta(seconds=5))
 
@@ -71,9 +71,7 @@ async def _running(folder: Path) -> AsyncIterator[EmbeddedPostgres]:
 @asynccontextmanager
 async def _parent(folder: Path, directory: Path, *launcher: str) -> AsyncIterator[ChildProcess]:
     """Another process that has started the server."""
-    async with child_process(
-        _start(folder, *launcher), directory=directory, env={"PYTHONPATH": str(REPOSITORY)}
-    ) as parent:
+    async with child_process(_start(folder, *launcher), directory=directory, env=IMPORTING_US) as parent:
         with anyio.fail_after(15):
             await parent.printed("ready")
         yield parent
@@ -99,6 +97,11 @@ def _folder_of(uid: int, within: Path) -> Path:
     folder.mkdir()
     os.chown(folder, uid, uid)
     return folder
+
+
+def _moved(folder: Path, target: Path) -> Path:
+    target.parent.mkdir(parents=True)
+    return folder.rename(target)
 
 
 def _mode(path: Path) -> int:
@@ -257,9 +260,7 @@ async def test_a_pid_file_that_names_a_stranger_is_no_obstacle(folder: Path) -> 
 
 
 async def test_a_folder_too_deep_for_a_socket_still_works(folder: Path, tmp_path: Path) -> None:
-    deep = tmp_path / ("d" * 60) / ("e" * 60) / "postgres"
-    deep.parent.mkdir(parents=True)
-    folder.rename(deep)
+    deep = _moved(folder, tmp_path / ("d" * 60) / ("e" * 60) / "postgres")
     async with _running(deep) as server:
         async with connected(server.dsn(SUPERUSER, "postgres")) as connection:
             assert await connection.fetchval("SELECT true")
@@ -296,7 +297,7 @@ async def test_an_ordinary_user_runs_the_server_as_itself(tmp_path: Path) -> Non
 async def test_a_user_is_told_that_the_data_belongs_to_another(folder: Path, tmp_path: Path) -> None:
     os.chown(folder, NOBODY, NOBODY)
     command = _start(folder, *_becoming(NOBODY))
-    async with child_process(command, directory=tmp_path, env={"PYTHONPATH": str(REPOSITORY)}) as process:
+    async with child_process(command, directory=tmp_path, env=IMPORTING_US) as process:
         with anyio.fail_after(10):
             assert await process.exited() == 1
         assert "belongs to another user: start as that user." in process.output()
