@@ -1,7 +1,7 @@
 """One round with one server: start it, warm it, load it, and say what that cost."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from bench.targets import Target
 from tests.harness.processes import ChildProcess, Server, child_process, http_server
 
 _DEADLINE_SECONDS = 90
+_CLOSE_WITHIN_SECONDS = 10
 _OPEN_EVERY_MS = 5
 _LEAVE_EVERY_MS = 10
 _MEMORY_INTERVAL_SECONDS = 0.2
@@ -80,7 +81,7 @@ async def loaded(target: Target, server: Server, load: Load) -> Sample:
 async def abandoned(target: Target, server: Server, load: Load, upstream: Server, round_number: int) -> list[float]:
     """Milliseconds from closing each reader's socket, by RST and FIN in turns, to the close of its upstream socket.
 
-    Raises TimeoutError when an upstream connection stays open.
+    Raises WrongStream when an upstream connection stays open.
     """
     leaving = msgspec.structs.replace(load, streams=load.leaving_streams)
     plan = _plan(target, leaving.names(f"leave-{round_number}"), leave_every_ms=_LEAVE_EVERY_MS)
@@ -99,14 +100,17 @@ async def _peak_kib(server: Server, generator: ChildProcess) -> int:
     return peak_kib
 
 
-async def _closes(upstream: Server, left_ns: dict[str, int]) -> dict[str, int]:
+async def _closes(upstream: Server, left: Collection[str]) -> dict[str, int]:
+    closed_ns: dict[str, int] = {}
     async with aiohttp.ClientSession() as session:
-        closed: dict[str, int] = {}
-        while not left_ns.keys() <= closed.keys():
-            await anyio.sleep(0.1)
-            async with session.get(f"{upstream.url}/closed") as response:
-                closed = msgspec.json.decode(await response.read(), type=dict[str, int])
-    return closed
+        with anyio.move_on_after(_CLOSE_WITHIN_SECONDS):
+            while not closed_ns.keys() >= set(left):
+                await anyio.sleep(0.1)
+                async with session.get(f"{upstream.url}/closed") as response:
+                    closed_ns = msgspec.json.decode(await response.read(), type=dict[str, int])
+    if still_open := sorted(set(left) - closed_ns.keys()):
+        raise WrongStream(f"{len(still_open)} upstream connections outlived their readers: {', '.join(still_open)}")
+    return closed_ns
 
 
 def _plan(target: Target, names: list[str], leave_every_ms: float | None = None) -> Plan:

@@ -22,6 +22,7 @@ allow_private_network = true
 id = "bench"
 provider_id = "bench"
 provider_model_id = "bench"
+is_default = true
 """
 
 

@@ -31,9 +31,10 @@ pytestmark = pytest.mark.nginx
 COMPOSE = Path(__file__).resolve().parents[2] / "deploy" / "compose.yaml"
 API = "/mini-chat/v1"
 INTERVAL_MS = 100
+PACED = f"mock-ttft50-itl{INTERVAL_MS}-len12"
 MODELS = [
-    {"id": "paced", "provider_id": "scripted", "provider_model_id": f"mock-ttft50-itl{INTERVAL_MS}-len12"},
-    {"id": "endless", "provider_id": "scripted", "provider_model_id": f"mock-ttft50-itl{INTERVAL_MS}-len600"},
+    {"id": "paced", "provider_id": "scripted", "provider_model_id": PACED, "is_default": True},
+    {"id": "thoughtful", "provider_id": "scripted", "provider_model_id": "mock-ttft60000"},
 ]
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -91,6 +92,7 @@ def replica_environment(folder: Path, identity: Identity, dsn: str) -> dict[str,
         "MINI_CHAT_SECRETS_SIGNING_KEY": f"file:{folder / 'secret'}",
         "MINI_CHAT_PROVIDERS__OPENAI__BASE_URL": "https://provider.invalid/v1",
         "MINI_CHAT_PROVIDERS__OPENAI__AUTH__KEY": f"file:{folder / 'secret'}",
+        "MINI_CHAT_DRAIN_ACCEPT_WINDOW": "0s",
         "MINI_CHAT_MODELS": msgspec.json.encode(MODELS).decode(),
     }
 
@@ -160,15 +162,14 @@ async def test_correlation_headers_survive_in_both_directions(topology: Topology
             assert msgspec.json.decode(await response.read())["trace_id"] == TRACE_ID
 
 
-async def test_a_reader_who_leaves_nginx_stops_the_turn(topology: Topology) -> None:
+async def test_a_reader_who_leaves_nginx_while_nothing_is_said_stops_the_turn(topology: Topology) -> None:
     with anyio.fail_after(10):
-        async with topology.send("endless") as response:
-            chat_id = response.headers["X-Chat-Id"]
-            started = await response.content.readuntil(b"\n\n")
+        async with topology.send("thoughtful") as response:
+            chat = f"{topology.nginx.url}{response.headers['Location']}"
+            await response.content.readuntil(b"event: stream_started")
+            assert await _send_again(topology.client, chat) == 409
             response.close()
-        request_id = msgspec.json.decode(started.partition(b"data: ")[2])["request_id"]
-        turn = f"{topology.nginx.url}{API}/chats/{chat_id}/turns/{request_id}"
-        while (await _json(topology.client, turn))["state"] != "cancelled":  # noqa: ASYNC110 -- the state is remote
+        while await _send_again(topology.client, chat) == 409:  # noqa: ASYNC110 -- the state is remote
             await anyio.sleep(0.05)
 
 
@@ -197,6 +198,7 @@ async def test_a_surviving_replica_serves_and_without_any_nginx_answers_a_proble
         assert len(problem["trace_id"]) == 32
 
 
-async def _json(client: aiohttp.ClientSession, url: str) -> Any:
-    async with client.get(url) as response:
-        return await response.json()
+async def _send_again(client: aiohttp.ClientSession, chat: str) -> int:
+    async with client.post(f"{chat}/messages:stream", json={"content": "Still there?"}) as response:
+        response.close()
+        return response.status
