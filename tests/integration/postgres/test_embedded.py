@@ -6,7 +6,7 @@ import shutil
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from infra.postgres.binaries import find_binaries
 from infra.postgres.embedded import SUPERUSER, Durability, EmbeddedPostgres, EmbeddedPostgresFailed
 from infra.postgres.engine import PoolLimits, create_pools
 from infra.postgres.role_check import check_runtime_role
+from tests.harness.postgres import quick_folder
 from tests.harness.processes import ChildProcess, child_process
 from tests.harness.rows import Tenant, acting_for, add_chat, connected
 
@@ -33,21 +34,28 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become ano
 
 
 @pytest.fixture(scope="module")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once() -> Iterator[Path]:
     """A folder whose cluster was made and whose database exists; each test works on a copy."""
 
     async def make(folder: Path) -> None:
         async with _running(folder):
             pass
 
-    folder = tmp_path_factory.mktemp("made") / "postgres"
-    anyio.run(make, folder)
-    return folder
+    with quick_folder() as home:
+        folder = home / "postgres"
+        anyio.run(make, folder)
+        yield folder
 
 
 @pytest.fixture
-def folder(made_once: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "postgres"
+def home() -> Iterator[Path]:
+    with quick_folder() as home:
+        yield home
+
+
+@pytest.fixture
+def folder(made_once: Path, home: Path) -> Path:
+    copy = home / "postgres"
     shutil.copytree(made_once, copy, ignore=shutil.ignore_patterns("lock", "server.log"))
     owner = (made_once / "cluster").stat()
     _give(copy / "cluster", owner.st_uid, owner.st_gid)
@@ -221,8 +229,8 @@ async def test_ctrl_c_reaches_the_parent_and_not_the_server(folder: Path, tmp_pa
         await _gone(server)
 
 
-async def test_an_interrupted_first_start_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
-    folder = tmp_path / "postgres"
+async def test_an_interrupted_first_start_leaves_nothing_that_looks_whole(home: Path) -> None:
+    folder = home / "postgres"
     unfinished = folder / "cluster.unfinished"
     unfinished.mkdir(parents=True)
     (unfinished / "PG_VERSION").write_text("18")
@@ -259,8 +267,8 @@ async def test_a_pid_file_that_names_a_stranger_is_no_obstacle(folder: Path) -> 
         assert await connection.fetchval("SELECT true")
 
 
-async def test_a_folder_too_deep_for_a_socket_still_works(folder: Path, tmp_path: Path) -> None:
-    deep = _moved(folder, tmp_path / ("d" * 60) / ("e" * 60) / "postgres")
+async def test_a_folder_too_deep_for_a_socket_still_works(folder: Path, home: Path) -> None:
+    deep = _moved(folder, home / ("d" * 60) / ("e" * 60) / "postgres")
     async with _running(deep) as server:
         async with connected(server.dsn(SUPERUSER, "postgres")) as connection:
             assert await connection.fetchval("SELECT true")
@@ -272,9 +280,9 @@ async def test_a_folder_too_deep_for_a_socket_still_works(folder: Path, tmp_path
 
 
 @as_root
-async def test_root_reaches_its_own_closed_folders_through_a_lesser_user(folder: Path, tmp_path: Path) -> None:
+async def test_root_reaches_its_own_closed_folders_through_a_lesser_user(folder: Path, home: Path) -> None:
     """As in a clone below /root: the server is not root, and may walk where only root may."""
-    assert (_mode(tmp_path.parent), tmp_path.parent.owner()) == (0o700, "root")
+    assert _mode(home) == 0o700
     async with _running(folder):
         assert _user_of_server(folder) != 0
 
@@ -287,8 +295,8 @@ async def test_root_leaves_the_data_to_whoever_owns_it(folder: Path) -> None:
 
 
 @as_root
-async def test_an_ordinary_user_runs_the_server_as_itself(tmp_path: Path) -> None:
-    folder = _folder_of(NOBODY, tmp_path)
+async def test_an_ordinary_user_runs_the_server_as_itself(home: Path, tmp_path: Path) -> None:
+    folder = _folder_of(NOBODY, home)
     async with _parent(folder, tmp_path, *_becoming(NOBODY)):
         assert _user_of_server(folder) == NOBODY
 
