@@ -67,7 +67,11 @@ class Receiver:
     async def receive(self) -> Sequence[Numbered]:
         self._begun = True
         if not (self.lag or self.closed or self.dropped):
-            await self._wait()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         if self._gone:
             return ()
         if self.dropped:
@@ -77,13 +81,6 @@ class Receiver:
             self.cursor = events[-1][0]
             self._advanced()
         return events
-
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

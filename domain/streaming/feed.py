@@ -8,7 +8,7 @@ import anyio
 
 from domain.streaming.channel import Receiver
 from domain.streaming.events import StreamEvent
-from domain.streaming.phase import Phase, advance
+from domain.streaming.phase import Grammar
 from domain.streaming.tail import Tail
 
 
@@ -23,9 +23,10 @@ class Feed:
         self._capacity = capacity
         self._deserted = deserted
         self._tail = Tail()
-        self._phase = Phase.IDLE
+        self._grammar = Grammar()
         self._receivers: list[Receiver] = []
         self._room: asyncio.Future[None] | None = None
+        self._closed = False
 
     @property
     def next_number(self) -> int:
@@ -40,22 +41,26 @@ class Feed:
 
     def publish(self, event: StreamEvent) -> None:
         """Raises PhaseViolation, and then nothing was published."""
-        self._phase = advance(self._phase, event)
+        self._grammar.advance(event)
         self._tail.append(event)
-        if not self._receivers:
-            self._tail.forget(self._tail.last)
         for receiver in self._receivers:
             receiver.wake()
+        if not self._receivers:
+            self._tail.forget(self._tail.last)
 
     def close(self) -> None:
         """No event follows; readers end once they have taken what waits."""
+        self._closed = True
         for receiver in self._receivers:
             receiver.close()
-        self._receivers.clear()
 
     @property
     def full(self) -> bool:
-        return any(receiver.lag >= self._capacity for receiver in self._receivers)
+        behind = self._tail.last - self._capacity
+        for receiver in self._receivers:  # noqa: SIM110 - asked for every delta: a generator costs as much as the rest
+            if receiver.cursor <= behind:
+                return True
+        return False
 
     async def wait_for_room(self, deadline: timedelta) -> None:
         """Returns when every reader has room again; one that has none by then is dropped."""
@@ -68,7 +73,10 @@ class Feed:
                 receiver.drop()
 
     def _reader_advanced(self) -> None:
-        self._tail.forget(min((receiver.cursor for receiver in self._receivers), default=self._tail.last))
+        slowest = self._tail.last
+        for receiver in self._receivers:
+            slowest = min(slowest, receiver.cursor)
+        self._tail.forget(slowest)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
@@ -77,5 +85,5 @@ class Feed:
             return
         self._receivers.remove(receiver)
         self._reader_advanced()
-        if not self._receivers:
+        if not self._receivers and not self._closed:
             self._deserted()

@@ -18,20 +18,24 @@ class Phase(Enum):
     ENDED = auto()
 
 
-TRANSITIONS: dict[tuple[Phase, type[StreamEvent]], Phase] = {
-    (Phase.IDLE, StreamStarted): Phase.STARTED,
-    (Phase.STARTED, Delta): Phase.STREAMING,
-    (Phase.STARTED, Tool): Phase.STREAMING,
-    (Phase.STARTED, Citations): Phase.CITED,
-    (Phase.STARTED, Done): Phase.ENDED,
-    (Phase.STARTED, TurnError): Phase.ENDED,
-    (Phase.STREAMING, Delta): Phase.STREAMING,
-    (Phase.STREAMING, Tool): Phase.STREAMING,
-    (Phase.STREAMING, Citations): Phase.CITED,
-    (Phase.STREAMING, Done): Phase.ENDED,
-    (Phase.STREAMING, TurnError): Phase.ENDED,
-    (Phase.CITED, Done): Phase.ENDED,
-    (Phase.CITED, TurnError): Phase.ENDED,
+TRANSITIONS: dict[Phase, dict[type[StreamEvent], Phase]] = {
+    Phase.IDLE: {StreamStarted: Phase.STARTED},
+    Phase.STARTED: {
+        Delta: Phase.STREAMING,
+        Tool: Phase.STREAMING,
+        Citations: Phase.CITED,
+        Done: Phase.ENDED,
+        TurnError: Phase.ENDED,
+    },
+    Phase.STREAMING: {
+        Delta: Phase.STREAMING,
+        Tool: Phase.STREAMING,
+        Citations: Phase.CITED,
+        Done: Phase.ENDED,
+        TurnError: Phase.ENDED,
+    },
+    Phase.CITED: {Done: Phase.ENDED, TurnError: Phase.ENDED},
+    Phase.ENDED: {},
 }
 
 
@@ -39,9 +43,19 @@ class PhaseViolation(Exception):
     """An event came out of order: our own fault, never a client's or a provider's."""
 
 
-def advance(phase: Phase, event: StreamEvent) -> Phase:
-    """The phase after this event. Raises PhaseViolation for an event the grammar does not allow here."""
-    try:
-        return TRANSITIONS[phase, type(event)]
-    except KeyError:
-        raise PhaseViolation(f"{type(event).__name__} in {phase.name}") from None
+class Grammar:
+    """Where one stream stands. It is asked once for every delta, so it keeps the row of its phase at hand."""
+
+    __slots__ = ("_allowed", "phase")
+
+    def __init__(self) -> None:
+        self.phase = Phase.IDLE
+        self._allowed = TRANSITIONS[Phase.IDLE]
+
+    def advance(self, event: StreamEvent) -> None:
+        """Raises PhaseViolation for an event that is not allowed here, and then nothing has changed."""
+        phase = self._allowed.get(type(event))
+        if phase is None:
+            raise PhaseViolation(f"{type(event).__name__} in {self.phase.name}")
+        if phase is not self.phase:
+            self.phase, self._allowed = phase, TRANSITIONS[phase]

@@ -21,8 +21,10 @@ class Tail:
 
     def since(self, number: int) -> list[Numbered]:
         """Everything numbered above `number` that is still held, oldest first."""
-        held = len(self._events)
-        return list(islice(self._events, max(held - (self.last - number), 0), held))
+        held, wanted = len(self._events), self.last - number
+        if wanted >= held:
+            return list(self._events)
+        return list(islice(self._events, held - wanted, held))
 
     def forget(self, through: int) -> None:
         """Lets go of everything numbered up to and including `through`."""
