@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from infra.postgres.dsn import DIALECT, driver_dsn
@@ -40,7 +42,7 @@ def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> 
     """Needs no event loop and connects to nothing: the first use of a pool opens its first connection."""
 
     def pool(size: int, purpose: str) -> AsyncEngine:
-        return create_async_engine(
+        engine = create_async_engine(
             DIALECT,
             connect_args=_connection(address, limits, f"{application_name} {purpose}"),
             pool_size=size,
@@ -50,6 +52,8 @@ def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> 
             json_serializer=_json_text,
             json_deserializer=msgspec.json.decode,
         )
+        event.listen(engine.sync_engine, "handle_error", _cut_if_silent)
+        return engine
 
     return Pools(requests=pool(limits.size, "requests"), reserved=pool(limits.reserved_size, "reserved"))
 
@@ -64,6 +68,13 @@ def _connection(address: str, limits: PoolLimits, application_name: str) -> dict
             "client_connection_check_interval": _ABANDONED_AFTER,
         },
     }
+
+
+def _cut_if_silent(context: ExceptionContext) -> None:
+    """Before SQLAlchemy says goodbye, for which it would wait two more seconds on a server that gives no answer."""
+    if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
+        driver: Any = context.connection.connection.driver_connection
+        driver.terminate()
 
 
 def _json_text(value: Any) -> str:
