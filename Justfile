@@ -20,7 +20,7 @@ test *args: _dev
 check: _dev
     ruff format --check .
     ruff check .
-    flake8 --select ASYNC app domain infra api
+    flake8-async app domain infra api
     lint-imports
     mypy
     pyright
@@ -34,6 +34,10 @@ fmt: _dev
 # CPU time per relayed delta and memory per stream, beside two yardsticks
 bench *args: _dev
     python -m bench {{ args }}
+
+# a token for the development server: just token --tenant acme --user ada
+token *args: _runtime
+    @mini-chat token {{ args }}
 
 # bring the configured database to the newest schema
 migrate *args: _runtime

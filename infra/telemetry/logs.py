@@ -19,7 +19,7 @@ from infra.telemetry.tracebacks import logged_errors
 
 Level = Literal["debug", "info", "warning", "error"]
 
-_CHATTY = ("uvicorn.access", "sqlalchemy", "aiohttp.access", "asyncio", "opentelemetry")
+_CHATTY = ("alembic", "uvicorn", "sqlalchemy", "aiohttp.access", "asyncio", "opentelemetry")
 _UNWANTED = ("color_message", "_record", "_from_structlog")
 _LEADING = ("ts", "level", "event")
 

@@ -151,7 +151,8 @@ def test_the_level_holds_for_everybody(output: io.StringIO) -> None:
     logging.getLogger("x").debug("no")
     structlog.get_logger("x").debug("no")
     logging.getLogger("uvicorn.access").info("no")
-    logging.getLogger("uvicorn.error").info("yes")
+    logging.getLogger("uvicorn.error").info("no")
+    logging.getLogger("uvicorn.error").warning("yes")
     assert [line["event"] for line in lines(output)] == ["yes"]
 
 
