@@ -20,7 +20,7 @@ test *args: _dev
 check: _dev
     ruff format --check .
     ruff check .
-    flake8-async app domain infra api
+    flake8-async --enable ASYNC102,ASYNC103,ASYNC104,ASYNC120 $(git ls-files 'app/*.py' 'domain/*.py' 'infra/*.py' 'api/*.py')
     lint-imports
     mypy
     pyright

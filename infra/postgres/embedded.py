@@ -122,12 +122,12 @@ class EmbeddedPostgres:
             with anyio.fail_after(self._start_within.total_seconds()):
                 await self._start()
         except TimeoutError:
-            await self.stop()
+            await self.stop()  # noqa: ASYNC120 - stop() shields itself
             raise EmbeddedPostgresFailed(
                 f"PostgreSQL did not start within {self._start_within}; see {self._log}."
             ) from None
         except BaseException:
-            await self.stop()
+            await self.stop()  # noqa: ASYNC102 - stop() shields itself
             raise
 
     async def stop(self) -> None:
@@ -264,7 +264,7 @@ class EmbeddedPostgres:
             if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
         finally:
-            await connection.close()
+            await connection.close()  # noqa: ASYNC102 - who is cancelled here stops the server next
 
     async def _end(self, server: Process) -> None:
         """SIGINT is the fast shutdown; SIGQUIT gives up the checkpoint, so that the next start has to recover."""

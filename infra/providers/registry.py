@@ -5,6 +5,8 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import Self
 
+import anyio
+
 from domain.clock import Clock
 from domain.providers.ports import Provider
 from infra.providers.adapters.openai_chat.request import OpenAiChat, auth_header
@@ -17,6 +19,7 @@ from infra.providers.settings import ProviderKind, ProviderSettings
 
 SCRIPTED = "scripted"
 _SPARE_CONNECTIONS = 32
+_CLOSE_WITHIN_S = 5
 _RESERVED_HEADERS = {"host", "content-length", "transfer-encoding", "content-encoding", "accept-encoding", "connection"}
 
 
@@ -49,8 +52,9 @@ class ProviderRegistry:
     async def __aexit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for pool in self._pools:
-            await pool.close()
+        with anyio.move_on_after(_CLOSE_WITHIN_S, shield=True):
+            for pool in self._pools:
+                await pool.close()
 
 
 def build_providers(settings: Mapping[str, ProviderSettings], env: Mapping[str, str], clock: Clock) -> ProviderRegistry:
