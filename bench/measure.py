@@ -16,7 +16,7 @@ from tests.harness.processes import ChildProcess, Server, child_process, http_se
 
 _DEADLINE_SECONDS = 90
 _CLOSE_WITHIN_SECONDS = 10
-_OPEN_EVERY_MS = 5
+_OPEN_EVERY_MS = 10
 _LEAVE_EVERY_MS = 10
 _MEMORY_INTERVAL_SECONDS = 0.2
 _WARM_UP_STREAMS = 40
