@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Final
 
 from anyio import Lock
@@ -27,15 +26,8 @@ _TICK: Final = timedelta(microseconds=1)
 
 class MemoryTransaction:
     def __init__(self, view: View) -> None:
-        self._view = view
-
-    @cached_property
-    def chats(self) -> MemoryChats:
-        return MemoryChats(self._view)
-
-    @cached_property
-    def messages(self) -> MemoryMessages:
-        return MemoryMessages(self._view)
+        self.chats = MemoryChats(view)
+        self.messages = MemoryMessages(view)
 
 
 class MemoryStore:

@@ -1,7 +1,7 @@
 """The two stores under one suite, each with a back door to the rows that only turns write."""
 
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import asyncpg
 import msgspec
@@ -71,7 +71,7 @@ class InMemory:
 class InPostgres:
     """`back_door` is a superuser's connection, where row-level security does not hold and no trigger fires."""
 
-    def __init__(self, engine: AsyncEngine, back_door: "asyncpg.Connection[Any]") -> None:
+    def __init__(self, engine: AsyncEngine, back_door: asyncpg.Connection) -> None:
         self.begin: UnitOfWork[MessageTx] = PostgresUnitOfWork(engine, TransactionLimits())
         self._back_door = back_door
         self._one_at_a_time = Lock()

@@ -1,5 +1,7 @@
 """What a unit of work promises, of the store in memory and of PostgreSQL alike."""
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 import pytest
 
@@ -65,10 +67,9 @@ async def _delete(tx: MessageTx, chat_id: ChatId) -> None:
 
 
 @pytest.mark.parametrize("write", [_add, _rename, _delete])
-async def test_a_read_cannot_write(store: Store, write: object) -> None:
+async def test_a_read_cannot_write(store: Store, write: Callable[[MessageTx, ChatId], Awaitable[None]]) -> None:
     ann = somebody()
     chat = await create(store, ann)
-    assert callable(write)
     with pytest.raises(ReadOnly):
         async with store.begin(ann, Access.READ) as tx:
             await write(tx, chat.id)

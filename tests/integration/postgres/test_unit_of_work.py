@@ -5,7 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from uuid import uuid4
 
 import anyio
@@ -42,7 +42,7 @@ LIMITS = TransactionLimits()
 ANN = AccessScope(tenant_id=TenantId(uuid4()), user_id=UserId(uuid4()))
 STRANGER = AccessScope(tenant_id=TenantId(uuid4()), user_id=UserId(uuid4()))
 
-Admin: TypeAlias = "asyncpg.Connection[Any]"
+Admin: TypeAlias = asyncpg.Connection
 
 
 @asynccontextmanager
@@ -249,8 +249,9 @@ async def _two_chats(begin: PostgresUnitOfWork, first: ChatId, other: ChatId) ->
 
 
 async def _cancelled_by_scope(begin: PostgresUnitOfWork, first: ChatId, other: ChatId, at: int) -> int:
-    with anyio.CancelScope() as scope:
-        work = Stepped(_two_chats(begin, first, other), at, scope.cancel)
+    scope = anyio.CancelScope()
+    work = Stepped(_two_chats(begin, first, other), at, scope.cancel)
+    with scope:
         await work
     return work.awaits
 
