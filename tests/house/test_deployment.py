@@ -1,15 +1,12 @@
 """What can be said of deploy/ without a Docker daemon."""
 
-import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from app.settings import load_settings
-from tests.harness.nginx import nginx_command, write_configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
@@ -30,7 +27,7 @@ def test_compose_gives_the_replicas_settings_that_exist(tmp_path: Path) -> None:
     assert settings.providers["openai"].auth.key == "file:/run/secrets/openai_api_key"
 
 
-def test_a_stopping_replica_has_longer_than_its_drain(tmp_path: Path) -> None:
+def test_a_stopping_replica_has_longer_than_its_drain() -> None:
     grace_seconds = int(COMPOSE["x-replica"]["stop_grace_period"].removesuffix("s"))
     drain = load_settings(None, {}, {}).drain
     assert grace_seconds > (drain.accept_window + drain.turn_deadline).total_seconds()
@@ -59,11 +56,3 @@ def test_the_image_gets_every_package_of_the_wheel() -> None:
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
     admitted = (ROOT / ".dockerignore").read_text().splitlines()
     assert [name for name in packages if f"COPY {name} {name}\n" not in dockerfile or f"!{name}" not in admitted] == []
-
-
-@pytest.mark.nginx
-def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
-    conf = write_configuration(tmp_path / "conf", 8080, [8081, 8082])
-    command: list[str | Path] = [nginx_command(), "-t", "-p", tmp_path, "-c", conf, "-g", f"pid {tmp_path}/nginx.pid;"]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 -- our file
-    assert checked.returncode == 0, checked.stderr
