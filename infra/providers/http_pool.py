@@ -1,6 +1,7 @@
 """The connections to one provider: one aiohttp session that no other provider shares, so a key meets only its host."""
 
 import asyncio
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Protocol
 
@@ -80,7 +81,8 @@ class HttpPool:
             raise RuntimeError("the pool is not open")
         return await self._session.post(
             call.url,
-            data=call.body,
+            # As a stream, because a body handed over as bytes leaves in one write however large it is.
+            data=BytesIO(call.body),
             headers=call.headers,
             allow_redirects=False,
             trace_request_ctx=progress,
