@@ -13,7 +13,7 @@ class StreamStarted(msgspec.Struct, frozen=True, kw_only=True):
     is_new_turn: bool
 
 
-class Delta(msgspec.Struct, frozen=True):
+class Delta(msgspec.Struct, frozen=True, gc=False):
     type: Literal["text", "reasoning"]
     content: str
 

@@ -26,7 +26,7 @@ class Transcript:
     """`fold` is told every provider event in order and answers with what the readers get of it.
 
     `ending` is set by the first terminal, or when the text has grown to `max_text_bytes`; later events are ignored.
-    `first_token` is the clock's reading at the first text, reasoning or tool event.
+    `first_token` is the clock's reading at the first text.
     """
 
     def __init__(self, monotonic: Callable[[], float], max_text_bytes: int, *, exposes_reasoning: bool) -> None:
@@ -63,9 +63,9 @@ class Transcript:
             case ReasoningDelta(text):
                 return self._reasoning(text)
             case ToolStart(_, name, details):
-                return self._tool(Tool(phase="start", name=name, details=details))
+                return Tool(phase="start", name=name, details=details)
             case ToolDone(_, name, details):
-                return self._tool(Tool(phase="done", name=name, details=details))
+                return Tool(phase="done", name=name, details=details)
             case CitationFound(citation):
                 self.citations.append(citation)
             case UsageReport(usage):
@@ -79,15 +79,8 @@ class Transcript:
         return None
 
     def _reasoning(self, text: str) -> StreamEvent | None:
-        if self.first_token is None:
-            self.first_token = self._monotonic()
         self._grow(text)
         return Delta("reasoning", text) if self._exposes_reasoning else None
-
-    def _tool(self, tool: Tool) -> Tool:
-        if self.first_token is None:
-            self.first_token = self._monotonic()
-        return tool
 
     def _grow(self, text: str) -> None:
         size_bytes = len(text) if text.isascii() else len(text.encode())
