@@ -1,5 +1,6 @@
 """One turn from its first event to its last: provider → transcript → feed → books → terminal event."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 
@@ -8,10 +9,10 @@ import anyio
 from domain.providers.events import ProviderEvent
 from domain.providers.ports import CallControl, Provider
 from domain.providers.request import ProviderRequest
-from domain.streaming.events import Citations, StreamStarted
+from domain.streaming.events import Citations, Done, StreamStarted, TurnError
 from domain.streaming.failures import turn_error
 from domain.streaming.feed import Feed
-from domain.streaming.models import INTERNAL_FAULT, Ending, Stopped, StopReason, StreamLimits
+from domain.streaming.models import INTERNAL_FAULT, INTERRUPTED, Ending, Stopped, StopReason, StreamLimits
 from domain.streaming.phase import PhaseViolation
 from domain.streaming.ports import Closing, EndOfTurn, TurnBrief
 from domain.streaming.transcript import Transcript
@@ -51,13 +52,27 @@ class TurnActor:
         self._settling = False
 
     def stop(self, reason: StopReason) -> None:
-        """The one door for stopping: synchronous, idempotent, safe in any `finally`. The first reason wins."""
-        if self._stop_reason is None and not self._settling:
+        """The one door for stopping: synchronous, idempotent, safe in any `finally`.
+
+        The first ending wins: the provider's own, the deadline's, or the first reason given here.
+        """
+        if self._settling:
+            return
+        if self.transcript.ending is None and not self._scope.cancel_called:
             self._stop_reason = reason
-            self.control.cancelled = True
-            self._scope.cancel()
+        self.control.cancelled = True
+        self._scope.cancel()
 
     async def run(self) -> None:
+        try:
+            await self._run_to_its_end()
+        except asyncio.CancelledError:
+            # Nobody's cancellation: it comes from a future that was cancelled while we waited for it.
+            if _being_cancelled():
+                raise
+            _log.exception("turn_leaked_cancellation")
+
+    async def _run_to_its_end(self) -> None:
         ending: Ending = INTERNAL_FAULT
         try:
             ending = await self._generate()
@@ -70,20 +85,27 @@ class TurnActor:
     async def _generate(self) -> Ending:
         try:
             self.feed.publish(self._started())
-            with self._scope, anyio.move_on_after(self._limits.turn_deadline.total_seconds()) as patience:
-                return await self._relay()
+            self._scope.deadline = anyio.current_time() + self._limits.turn_deadline.total_seconds()
+            with self._scope:
+                await self._relay()
         except PhaseViolation:
             self._telemetry.count(Counted.GRAMMAR_VIOLATION, kind="turn")
             _log.exception("turn_phase_violation")
             return INTERNAL_FAULT
         except Exception:
             _log.exception("turn_failed")
-            return INTERNAL_FAULT
-        if patience.cancelled_caught:
-            return Stopped(reason=StopReason.TURN_TIMEOUT)
-        return Stopped(reason=self._stop_reason or StopReason.DRAIN)
+            return self._first_ending() or INTERNAL_FAULT
+        return self._first_ending() or INTERRUPTED
 
-    async def _relay(self) -> Ending:
+    def _first_ending(self) -> Ending | None:
+        """None when the provider ended by itself and without a terminal."""
+        if self._stop_reason is not None:
+            return Stopped(reason=self._stop_reason)
+        if self.transcript.ending is None and self._scope.cancel_called:
+            return Stopped(reason=StopReason.TURN_TIMEOUT)
+        return self.transcript.ending
+
+    async def _relay(self) -> None:
         model = self.brief.resolution.effective
         span = self._telemetry.span(
             SpanName.PROVIDER,
@@ -95,9 +117,9 @@ class TurnActor:
         )
         with span:
             async with self._provider.stream(self._request, self.control) as batches:
-                return await self._publish_all(batches)
+                await self._publish_all(batches)
 
-    async def _publish_all(self, batches: AsyncIterator[Sequence[ProviderEvent]]) -> Ending:
+    async def _publish_all(self, batches: AsyncIterator[Sequence[ProviderEvent]]) -> None:
         feed, fold = self.feed, self.transcript.fold
         async for batch in batches:
             for event in batch:
@@ -107,19 +129,18 @@ class TurnActor:
                     if feed.full:
                         await feed.wait_for_room(self._limits.send_deadline)
             if self.transcript.ending is not None:
-                return self.transcript.ending
-        # A provider that breaks its promise of a terminal event is a bug of its adapter.
-        return INTERNAL_FAULT
+                return
 
     async def _settle(self, ending: Ending) -> None:
+        terminal: Done | TurnError = turn_error("internal_error", self.brief.trace.trace_id, retryable=True)
         try:
             if self.transcript.citations:
                 self.feed.publish(Citations(tuple(self.transcript.citations)))
-            self.feed.publish(await self._end_of_turn.finish(self._closing(ending)))
+            terminal = await self._end_of_turn.finish(self._closing(ending))
         except Exception:
             _log.exception("turn_settlement_failed")
-            self.feed.publish(turn_error("internal_error", self.brief.trace.trace_id, retryable=True))
         finally:
+            self.feed.publish(terminal)
             self.feed.close()
 
     def _closing(self, ending: Ending) -> Closing:
@@ -134,3 +155,8 @@ class TurnActor:
     def _started(self) -> StreamStarted:
         brief = self.brief
         return StreamStarted(request_id=str(brief.request_id), message_id=str(brief.message_id), is_new_turn=True)
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

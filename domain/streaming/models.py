@@ -40,6 +40,7 @@ class Broke(msgspec.Struct, frozen=True, kw_only=True):
 Ending: TypeAlias = Finished | Stopped | Broke
 
 INTERNAL_FAULT = Broke(code="internal_error", retryable=True)
+INTERRUPTED = Broke(code="stream_interrupted", retryable=True)
 
 
 class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
