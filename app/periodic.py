@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import anyio
 
+from domain.errors import ServiceUnavailable
+
 _log = logging.getLogger(__name__)
 _JITTER = 0.1
 
@@ -16,6 +18,9 @@ async def every(interval: timedelta, name: str, work: Callable[[], Awaitable[Non
     while True:
         try:
             await work()
-        except Exception as fault:  # noqa: BLE001 - one bad round must not end the loop, nor its neighbours
-            _log.warning("periodic_round_failed", extra={"loop": name, "error_type": type(fault).__name__})
+        except ServiceUnavailable:
+            _log.warning("periodic_round_skipped", extra={"loop": name})
+        except Exception:
+            # One bad round must end neither the loop nor its neighbours.
+            _log.exception("periodic_round_failed", extra={"loop": name})
         await anyio.sleep(interval.total_seconds() * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - jitter

@@ -29,6 +29,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     null,
     select,
     update,
@@ -303,7 +304,10 @@ _STORED_ANSWER: Final = (
 )
 
 _SAVED_TEXT: Final = select(
-    func.string_agg(aggregate_order_by(TurnPartRow.body, TurnPartRow.owner_epoch, TurnPartRow.part_no), "")
+    func.string_agg(
+        TurnPartRow.body,
+        aggregate_order_by(literal_column("''"), TurnPartRow.owner_epoch, TurnPartRow.part_no),
+    )
 ).where(TurnPartRow.tenant_id == _TENANT, TurnPartRow.turn_id == _b("turn_id"))
 
 
