@@ -43,8 +43,11 @@ class TurnSupervisor:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Turns can be started inside. Leaving waits for those still running; `end_all` first."""
-        async with anyio.create_task_group() as self._tasks:
-            yield
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                yield
+        finally:
+            self._tasks = None
 
     def running_turns(self) -> tuple[TurnActor, ...]:
         return tuple(self._turns.values())
@@ -76,6 +79,8 @@ class TurnSupervisor:
             self._limits,
             self._telemetry,
         )
+        if not self._turns:
+            self._idle = anyio.Event()
         self._turns[brief.turn_id] = actor
         model = brief.resolution.effective
         self._telemetry.count(Counted.STREAM_STARTED, provider=model.provider_id, model=model.id)
@@ -101,7 +106,6 @@ class TurnSupervisor:
 
     async def _until_idle(self) -> None:
         while self._turns:
-            self._idle = anyio.Event()
             await self._idle.wait()
 
     async def _run(self, actor: TurnActor) -> None:
