@@ -48,6 +48,7 @@ class TurnStreamResponse:
         self._headers = [*_HEADERS, *extra]
         self._ping_s = keep_alive.ping_interval.total_seconds()
         self._deadline_s = keep_alive.send_deadline.total_seconds()
+        self._look_every_s = min(self._ping_s, self._deadline_s)
         self._last_number = 0
         self._answering = False
         self._ping_due = False
@@ -61,7 +62,7 @@ class TurnStreamResponse:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._leave_when_gone, receive, tasks.cancel_scope)
-                self._look_again(self._ping_s, tasks.cancel_scope)
+                self._look_again(self._look_every_s, tasks.cancel_scope)
                 await self._relay(scope, send)
                 tasks.cancel_scope.cancel()
         finally:
@@ -72,9 +73,11 @@ class TurnStreamResponse:
                 _abort(scope)
 
     async def _relay(self, scope: Scope, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
-        send = direct_send(scope, send)
         try:
+            self._sending = True
+            await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+            self._sending = False
+            send = direct_send(scope, send)
             while not self._finished:
                 events = await self._reader.receive()
                 if events:
@@ -84,7 +87,8 @@ class TurnStreamResponse:
                     await self._deliver(send, self._keep_alive())
                 elif self._reader.ended:
                     return
-        except ReaderDropped:
+        except (ReaderDropped, OSError):
+            # ASGI lets `send` raise OSError once the client has gone.
             return
 
     async def _deliver(self, send: Send, body: bytes) -> None:
@@ -113,13 +117,13 @@ class TurnStreamResponse:
         idle_s = loop.time() - self._touched
         limit_s = self._deadline_s if self._sending else self._ping_s
         if idle_s < limit_s:
-            self._look_again(min(limit_s - idle_s, self._ping_s), connection)
+            self._look_again(min(limit_s - idle_s, self._look_every_s), connection)
         elif self._sending:
             connection.cancel()
         else:
             self._ping_due = True
             self._reader.wake()
-            self._look_again(self._ping_s, connection)
+            self._look_again(self._look_every_s, connection)
 
     async def _leave_when_gone(self, receive: Receive, connection: anyio.CancelScope) -> None:
         await client_gone(receive)
