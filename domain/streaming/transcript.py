@@ -26,7 +26,7 @@ class Transcript:
     """`fold` is told every provider event in order and answers with what the readers get of it.
 
     `ending` is set by the first terminal, or when the text has grown to `max_text_bytes`; later events are ignored.
-    `first_token` is the clock's reading at the first text.
+    `first_token` is the clock's reading at the first text. `reported_usage` is the last report before a terminal.
     """
 
     def __init__(self, monotonic: Callable[[], float], max_text_bytes: int, *, exposes_reasoning: bool) -> None:
@@ -34,7 +34,7 @@ class Transcript:
         self._room_bytes = max_text_bytes
         self._exposes_reasoning = exposes_reasoning
         self._parts: list[str] = []
-        self._provisional: Usage | None = None
+        self.reported_usage: Usage | None = None
         self.generated_bytes = 0
         self.citations: list[Citation] = []
         self.first_token: float | None = None
@@ -69,9 +69,9 @@ class Transcript:
             case CitationFound(citation):
                 self.citations.append(citation)
             case UsageReport(usage):
-                self._provisional = usage
+                self.reported_usage = usage
             case Completed():
-                self.ending = Finished(finish=event.finish, usage=event.usage or self._provisional)
+                self.ending = Finished(finish=event.finish, usage=event.usage or self.reported_usage)
             case Failed():
                 self.ending = self._broke(event)
             case Accepted() | TextDelta():
@@ -86,7 +86,7 @@ class Transcript:
         size_bytes = len(text) if text.isascii() else len(text.encode())
         self.generated_bytes += size_bytes
         if self.generated_bytes >= self._room_bytes:
-            self.ending = Finished(finish=Finish.LENGTH, usage=self._provisional)
+            self.ending = Finished(finish=Finish.LENGTH, usage=self.reported_usage)
 
     def _broke(self, event: Failed) -> Broke:
         verdict = VERDICTS[event.failure.kind]
@@ -94,5 +94,5 @@ class Transcript:
             code=verdict.code,
             retryable=verdict.retryable,
             retry_after_ms=event.failure.retry_after_ms,
-            usage=event.usage or self._provisional,
+            usage=event.usage or self.reported_usage,
         )

@@ -26,10 +26,11 @@ def result_of(closing: Closing, budgets: Estimation, clock: Clock) -> TurnResult
     state, finish, code, reported = _verdict(closing.ending)
     transcript, brief = closing.transcript, closing.brief
     usage = resolve_usage(
-        reported,
+        reported or transcript.reported_usage,
         called=closing.provider_called,
         prompt_estimate=brief.prompt_tokens_estimate,
         generated_bytes=transcript.generated_bytes,
+        max_output_tokens=brief.resolution.effective.max_output_tokens,
         budgets=budgets,
     )
     text = transcript.text

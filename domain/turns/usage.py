@@ -17,9 +17,18 @@ class ResolvedUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resolve_usage(
-    reported: Usage | None, *, called: bool, prompt_estimate: int, generated_bytes: int, budgets: Estimation
+    reported: Usage | None,
+    *,
+    called: bool,
+    prompt_estimate: int,
+    generated_bytes: int,
+    max_output_tokens: int,
+    budgets: Estimation,
 ) -> ResolvedUsage:
-    """Both numbers usable: reported. One of them or none: what is missing is estimated. Not called: unknown, zero."""
+    """Both numbers usable: reported. One of them or none: what is missing is estimated. Not called: unknown, zero.
+
+    An estimated answer is never longer than the `max_output_tokens` that were asked for.
+    """
     if not called:
         return ResolvedUsage(source=UsageSource.UNKNOWN, input_tokens=0, output_tokens=0)
     input_tokens = _usable(reported.input_tokens) if reported else None
@@ -30,7 +39,7 @@ def resolve_usage(
     return ResolvedUsage(
         source=UsageSource.ESTIMATED,
         input_tokens=input_tokens or prompt_estimate,
-        output_tokens=output_tokens or estimate_output_tokens(generated_bytes, budgets),
+        output_tokens=output_tokens or min(estimate_output_tokens(generated_bytes, budgets), max_output_tokens),
     )
 
 
