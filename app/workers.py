@@ -18,15 +18,20 @@ from app.bootstrap import build
 from app.one_process import serve_on
 from app.settings import Settings
 from app.welcome import welcome
+from infra.postgres.role_check import check_runtime_role
 from infra.telemetry.logs import configure_logs
 
 _log = logging.getLogger(__name__)
 _RESTART_PAUSE_S = 1.0
+_ORPHAN_LIVES_S = 4.0
 
 
 async def supervise(settings: Settings, address: str, listener: socket.socket) -> None:
-    """Returns when every worker has drained after a signal. Raises Mistakes before any is started."""
-    build(settings, address, os.environ)
+    """Returns when every worker has drained after a signal.
+
+    What no worker could start with is found before any is started: raises Mistakes or DatabaseUnusable.
+    """
+    await _rehearse(settings, address)
     team = [_Worker(settings, address, listener) for _ in range(settings.http.workers)]
     async with anyio.create_task_group() as watching:
         watching.start_soon(_pass_signals_on, team)
@@ -35,6 +40,14 @@ async def supervise(settings: Settings, address: str, listener: socket.socket) -
                 running.start_soon(worker.keep_running)
             click.echo(welcome(settings, listener.getsockname()))
         watching.cancel_scope.cancel()
+
+
+async def _rehearse(settings: Settings, address: str) -> None:
+    runtime = build(settings, address, os.environ)
+    try:
+        await check_runtime_role(runtime.pools.requests)
+    finally:
+        await runtime.pools.dispose()
 
 
 async def _pass_signals_on(team: "list[_Worker]") -> None:
@@ -84,7 +97,12 @@ async def _serve(settings: Settings, address: str, listener: socket.socket) -> N
 
 
 async def _stop_with_parent() -> None:
+    """Ends the turns at once, as two signals in a row do, and the process soon: the database may be gone as well."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         await anyio.wait_readable(parent.sentinel)
-        os.kill(os.getpid(), signal.SIGINT)
+        _log.error("parent_died")
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        await anyio.sleep(_ORPHAN_LIVES_S)
+        os._exit(1)
