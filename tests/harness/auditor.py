@@ -1,0 +1,81 @@
+"""What must hold after every test, whatever happened in it (reliability.md, chapter 3): looked up below the walls."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import asyncpg
+
+from tests.harness.eventually import eventually
+from tests.harness.rows import connected
+from tests.harness.sse_client import EventStream
+
+SETTLES_WITHIN_S: Final = 10
+
+_NONE_RUNS: Final = "SELECT NOT EXISTS (SELECT FROM mini_chat.chat_turns WHERE state = 'running')"
+
+_CHECKS: Final = {
+    "a turn without its user message": """
+        SELECT turn.id FROM mini_chat.chat_turns turn LEFT JOIN mini_chat.messages message
+            ON message.tenant_id = turn.tenant_id AND message.id = turn.user_message_id
+            AND message.role = 'user' AND message.seq = turn.user_seq
+        WHERE message.id IS NULL""",
+    "a completed turn without its whole answer": """
+        SELECT turn.id FROM mini_chat.chat_turns turn LEFT JOIN mini_chat.messages message
+            ON message.tenant_id = turn.tenant_id AND message.id = turn.assistant_message_id
+            AND message.seq = turn.user_seq + 1 AND NOT message.is_partial
+        WHERE turn.state = 'completed' AND message.id IS NULL""",
+    "an answer that says it is whole and is not": """
+        SELECT turn.id FROM mini_chat.chat_turns turn JOIN mini_chat.messages message
+            ON message.tenant_id = turn.tenant_id AND message.turn_id = turn.id AND message.role = 'assistant'
+        WHERE turn.state <> 'completed' AND NOT message.is_partial""",
+    "saved parts of a turn that has ended": """
+        SELECT turn.id FROM mini_chat.chat_turns turn JOIN mini_chat.turn_parts part
+            ON part.tenant_id = turn.tenant_id AND part.turn_id = turn.id""",
+    "a session idle in a transaction": """
+        SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND state LIKE 'idle in transaction%'
+          AND state_change < now() - interval '2 seconds'""",
+}
+
+_TOLD: Final = """
+    SELECT turn.state, turn.error_code, turn.finish_reason, turn.last_event_id, message.content
+    FROM mini_chat.chat_turns turn LEFT JOIN mini_chat.messages message
+        ON message.tenant_id = turn.tenant_id AND message.id = turn.assistant_message_id
+    WHERE turn.planned_message_id = $1"""
+
+
+async def audit(superuser_dsn: str, streams: Iterable[EventStream]) -> None:
+    """Waits until no turn runs, then fails with everything that is wrong with the rows or with what was sent."""
+    async with connected(superuser_dsn) as connection:
+        await eventually(lambda: connection.fetchval(_NONE_RUNS), within_s=SETTLES_WITHIN_S)
+        faults = [f"{name}: {rows}" for name, query in _CHECKS.items() if (rows := await connection.fetch(query))]
+        for stream in streams:
+            faults += stream.faults()
+            faults += await _contradictions(connection, stream)
+    assert not faults, "\n".join(faults)
+
+
+async def _contradictions(connection: asyncpg.Connection, stream: EventStream) -> list[str]:
+    """Where the rows of a turn and what its reader was told differ."""
+    if not stream.frames:
+        return []
+    row = await connection.fetchrow(_TOLD, stream.message_id)
+    if row is None:
+        return [f"no turn for the answer {stream.message_id}"]
+    stored, terminal = row["content"] or "", stream.terminal
+    if terminal is None:
+        is_kin = stored.startswith(stream.text) or stream.text.startswith(stored)
+        return [] if is_kin else [f"stored {stored!r}, sent {stream.text!r}"]
+    expected: dict[str, Any] = {"sent": stream.text, "terminal": _told_as(row), "number": row["last_event_id"]}
+    told = {"sent": stored, "terminal": _terminal(terminal.event, terminal.data), "number": terminal.number}
+    return [] if told == expected else [f"rows say {expected}, the reader was told {told}"]
+
+
+def _told_as(row: asyncpg.Record) -> str:
+    if row["state"] == "completed":
+        return f"done {row['finish_reason']}"
+    return f"error {row['error_code'] or 'turn_cancelled'}"
+
+
+def _terminal(event: str, data: dict[str, Any]) -> str:
+    return f"{event} {data['finish_reason'] if event == 'done' else data['code']}"

@@ -1,0 +1,99 @@
+"""A caller of a running server, who remembers every stream it was sent."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import anyio
+
+from tests.harness.bridge import Answer
+from tests.harness.processes import Server
+from tests.harness.sse_client import EventStream
+
+API = "/mini-chat/v1"
+
+
+class Client:
+    """Speaks JSON to one server, under one credential or none."""
+
+    def __init__(self, session: aiohttp.ClientSession, server: Server, token: str | None = None) -> None:
+        self.server = server
+        self.streams: list[EventStream] = []
+        self._session = session
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def under(self, token: str) -> "Client":
+        """The same server seen by somebody else."""
+        return Client(self._session, self.server, token)
+
+    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+        """The whole answer to a request below /v1, or at `path` itself when it begins with a slash."""
+        async with self._request(method, path, body, headers) as response:
+            names = tuple((name.lower(), value) for name, value in response.headers.items())
+            return Answer(status=response.status, headers=names, body=await response.read())
+
+    async def chat(self, **members: object) -> str:
+        """A new chat's id."""
+        answer = await self.ask("POST", "chats", members)
+        assert answer.status == 201, answer
+        chat_id: str = answer.json()["id"]
+        return chat_id
+
+    async def messages(self, chat_id: str) -> list[dict[str, Any]]:
+        answer = await self.ask("GET", f"chats/{chat_id}/messages")
+        assert answer.status == 200, answer
+        messages: list[dict[str, Any]] = answer.json()["items"]
+        return messages
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        chat_id: str | None = None,
+        content: str = "Hello",
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> AsyncIterator[EventStream]:
+        """A send that must be accepted; without a chat it makes one. Leaving the block closes the connection."""
+        path = f"chats/{chat_id}/messages:stream" if chat_id else "chats:stream"
+        async with self._request("POST", path, {"content": content, **members}, headers) as response:
+            assert response.status == 200, await response.text()
+            assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+            stream = EventStream(response)
+            self.streams.append(stream)
+            try:
+                yield stream
+            finally:
+                stream.hang_up()
+
+    async def told(self, chat_id: str | None = None, content: str = "Hello", **members: Any) -> EventStream:
+        """A whole answer."""
+        async with self.stream(chat_id, content, **members) as stream:
+            await stream.end()
+        return stream
+
+    def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> Any:
+        url = self.server.url + (path if path.startswith("/") else f"{API}/{path}")
+        return self._session.request(method, url, json=body, headers={**self._headers, **(headers or {})})
+
+
+@asynccontextmanager
+async def calling(server: Server, token: str | None = None) -> AsyncIterator[Client]:
+    """Every request on a connection of its own, so that one broken on purpose harms no other."""
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield Client(session, server, token)
+
+
+async def raw_exchange(server: Server, *pieces: bytes) -> bytes:
+    """Everything the server says to these bytes until it closes the connection."""
+    said = b""
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as connection:
+        try:
+            for piece in pieces:
+                await connection.send(piece)
+            async for data in connection:
+                said += data
+        except (anyio.BrokenResourceError, anyio.EndOfStream):
+            pass
+    return said
