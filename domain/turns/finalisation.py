@@ -2,6 +2,7 @@
 
 import logging
 import random
+from contextlib import suppress
 from datetime import timedelta
 
 import anyio
@@ -17,12 +18,13 @@ from domain.telemetry.ports import Counted, SpanName, Telemetry
 from domain.turns.models import TurnResult, TurnState
 from domain.turns.outcome import result_of, terminal_of
 from domain.turns.ports import TurnTx
-from domain.unit_of_work import LostRace, UnitOfWork
+from domain.unit_of_work import Access, LostRace, UnitOfWork
 
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
+_LEASE_LOST = Stopped(reason=StopReason.LEASE_LOST)
 
 
 class TurnFinaliser:
@@ -48,18 +50,16 @@ class TurnFinaliser:
         self._telemetry = telemetry
 
     async def finish(self, closing: Closing) -> Done | TurnError:
-        if closing.ending == Stopped(reason=StopReason.LEASE_LOST):
-            return self._untold(closing)
         result = result_of(closing, self._budgets, self._clock)
         with (
             self._telemetry.span(SpanName.FINALISE, closing.brief.trace),
             anyio.move_on_after(self._deadline.total_seconds()),
         ):
-            if await self._settled(closing, result):
+            if closing.ending != _LEASE_LOST and await self._settled(closing, result):
                 self._count(closing, result)
                 return terminal_of(closing, result)
             self._telemetry.count(Counted.LOST_RACE)
-            return self._untold(closing)
+            return await self._what_stands(closing)
         self._telemetry.count(Counted.FINALIZE_GAVE_UP)
         _log.error("turn_not_settled", extra={"turn_id": str(closing.brief.turn_id)})
         return self._untold(closing)
@@ -83,6 +83,17 @@ class TurnFinaliser:
             fence = await tx.turns.fence(brief.turn_id)
         # A commit whose reply was lost is ours: nobody else ends a turn under our epoch.
         return fence is not None and fence.owner_epoch == brief.epoch and fence.state is result.state
+
+    async def _what_stands(self, closing: Closing) -> TurnError:
+        """What another owner has made of the turn by now, or that its end is still to come."""
+        fence = None
+        with suppress(ServiceUnavailable):
+            async with self._begin(closing.brief.scope, Access.READ) as tx:
+                fence = await tx.turns.fence(closing.brief.turn_id)
+        if fence is None or fence.state is TurnState.RUNNING:
+            return self._untold(closing)
+        failed = fence.state is TurnState.FAILED
+        return turn_error(fence.error_code or "turn_cancelled", closing.brief.trace.trace_id, retryable=failed)
 
     def _untold(self, closing: Closing) -> TurnError:
         retry_after_ms = int(self._lease.total_seconds() * 1000)

@@ -125,10 +125,11 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fence(msgspec.Struct, frozen=True, kw_only=True):
-    """Who owns a turn right now."""
+    """Who owns a turn right now, and what became of it if it has ended."""
 
     state: TurnState
     owner_epoch: int
+    error_code: str | None = None
 
 
 class LeasedTurn(msgspec.Struct, frozen=True, kw_only=True):

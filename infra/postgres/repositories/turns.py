@@ -282,7 +282,7 @@ _FINISH: Final = (
     .add_cte(_ended, _answered, _spent)
 )
 
-_FENCE: Final = select(TurnRow.state, TurnRow.owner_epoch).where(_OUR_TURN)
+_FENCE: Final = select(TurnRow.state, TurnRow.owner_epoch, TurnRow.error_code).where(_OUR_TURN)
 
 _STORED_ANSWER: Final = (
     select(
@@ -362,7 +362,9 @@ class PostgresTurns:
 
     async def fence(self, turn_id: TurnId) -> Fence | None:
         row = (await self._run(_FENCE, turn_id=turn_id)).one_or_none()
-        return None if row is None else Fence(state=TurnState(row.state), owner_epoch=row.owner_epoch)
+        if row is None:
+            return None
+        return Fence(state=TurnState(row.state), owner_epoch=row.owner_epoch, error_code=row.error_code)
 
     async def answer(self, turn_id: TurnId) -> StoredAnswer | None:
         row = (await self._run(_STORED_ANSWER, turn_id=turn_id)).one_or_none()

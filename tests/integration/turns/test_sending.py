@@ -1,6 +1,7 @@
 """A send from its first read to its last commit, on a real database."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import anyio
 import pytest
@@ -90,6 +91,13 @@ async def test_fifty_sends_at_once_start_one_turn_and_tell_the_others_why_not(da
     provider = FunctionProvider(saying("late", gate=hold.wait))
     who = a_user()
     outcomes: list[str] = []
+    everybody_knows = anyio.Event()
+
+    def note(outcome: str) -> None:
+        outcomes.append(outcome)
+        if len(outcomes) == 50:
+            everybody_knows.set()
+
     async with running_engine(database.dsn, provider) as engine:
         chat_id = await a_chat(engine, who)
 
@@ -97,17 +105,16 @@ async def test_fifty_sends_at_once_start_one_turn_and_tell_the_others_why_not(da
             try:
                 conversation = await engine.send(who, chat_id)
             except GenerationInProgress:
-                outcomes.append("busy")
+                note("busy")
                 return
-            outcomes.append("accepted")
+            note("accepted")
             await read_all(conversation.reader)
 
         with anyio.fail_after(15):
             async with anyio.create_task_group() as tasks:
                 for _ in range(50):
                     tasks.start_soon(attempt)
-                while len(outcomes) < 50:
-                    await anyio.sleep(0.001)
+                await everybody_knows.wait()
                 hold.set()
     assert (outcomes.count("accepted"), outcomes.count("busy")) == (1, 49)
     assert len(provider.requests) == 1
@@ -118,6 +125,13 @@ async def test_fifty_identical_requests_make_one_turn_and_one_call(database: Dat
     provider = FunctionProvider(saying("once", gate=hold.wait))
     who, key = a_user(), a_key()
     outcomes: list[str] = []
+    everybody_knows = anyio.Event()
+
+    def note(outcome: str) -> None:
+        outcomes.append(outcome)
+        if len(outcomes) == 50:
+            everybody_knows.set()
+
     async with running_engine(database.dsn, provider) as engine:
         chat_id = await a_chat(engine, who)
 
@@ -125,17 +139,16 @@ async def test_fifty_identical_requests_make_one_turn_and_one_call(database: Dat
             try:
                 conversation = await engine.send(who, chat_id, request_id=key)
             except RequestIdConflict as conflict:
-                outcomes.append(str(conflict.members["turn_state"]))
+                note(str(conflict.members["turn_state"]))
                 return
-            outcomes.append("accepted")
+            note("accepted")
             await read_all(conversation.reader)
 
         with anyio.fail_after(15):
             async with anyio.create_task_group() as tasks:
                 for _ in range(50):
                     tasks.start_soon(attempt)
-                while len(outcomes) < 50:
-                    await anyio.sleep(0.001)
+                await everybody_knows.wait()
                 hold.set()
     assert (outcomes.count("accepted"), outcomes.count("running")) == (1, 49)
     assert len(provider.requests) == 1
@@ -159,8 +172,7 @@ async def test_a_reader_that_leaves_cancels_the_turn_and_its_text_is_kept(databa
             while len(received) < 2:
                 received.extend(await conversation.reader.receive())
             conversation.reader.leave()
-            while engine.supervisor.running_turns():
-                await anyio.sleep(0.001)
+            await engine.supervisor.wait_idle(timedelta(seconds=5))
         assert provider.closed == 1
         _, answer = (await engine.messages.list(who, chat_id, PageQuery(limit=10))).items
         assert (answer.content, answer.is_partial) == ("kept ", True)

@@ -1,0 +1,285 @@
+"""Owners, lost owners and those who end their turns, on a real database."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import anyio
+import pytest
+from typing_extensions import override
+
+from domain.clock import SystemClock
+from domain.errors import ServiceUnavailable
+from domain.ids import ChatId, OwnerId, TurnId
+from domain.streaming.events import TurnError
+from domain.streaming.models import StopReason
+from domain.streaming.ports import TurnBrief
+from domain.subject import Subject
+from domain.telemetry.ports import SilentTelemetry
+from domain.turns.leases import LeaseBeat
+from domain.turns.models import LeasedTurn, SavedPart
+from domain.turns.ports import Leases
+from domain.turns.service import Conversation
+from tests.fakes.providers import FunctionProvider, saying
+from tests.harness.engine import Engine, a_chat, a_user, read_all, running_engine
+from tests.harness.postgres import Database
+from tests.integration.turns.books import Answer, answers_of, expire_leases, only_turn, parts, unexpired
+from tests.integration.turns.spoken import Spoken
+
+pytestmark = pytest.mark.postgres
+
+LEASE = timedelta(seconds=20)
+NEVER = saying("never", gate=anyio.sleep_forever)
+
+
+class LossyLeases:
+    """Real leases behind a database that cannot be reached, `before` anything happened or `after` all of it did."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self.lost: str | None = None
+        self.sent: list[list[tuple[int, str]]] = []
+
+    async def beat(
+        self, owned: Sequence[TurnBrief], grown: Sequence[SavedPart], lease: timedelta
+    ) -> Mapping[TurnId, StopReason | None]:
+        self.sent.append([(part.part_no, part.body) for part in grown])
+        if self.lost == "before":
+            raise ServiceUnavailable
+        renewed = await self._leases.beat(owned, grown, lease)
+        if self.lost == "after":
+            raise ServiceUnavailable
+        return renewed
+
+    async def claim_expired(self, owner: OwnerId, lease: timedelta, at_most: int) -> Sequence[LeasedTurn]:
+        return await self._leases.claim_expired(owner, lease, at_most)
+
+
+class SetClock(SystemClock):
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    @override
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def a_beat(engine: Engine, clock: SetClock, blind_limit: timedelta = LEASE) -> tuple[LeaseBeat, LossyLeases]:
+    """The engine's own, with a database and a clock that the test holds."""
+    lossy = LossyLeases(engine.beat._leases)
+    begin = engine.beat._begin
+    return LeaseBeat(engine.supervisor, lossy, begin, LEASE, blind_limit, clock, SilentTelemetry()), lossy
+
+
+@asynccontextmanager
+async def two_processes(database: Database, first: FunctionProvider) -> AsyncIterator[tuple[Engine, Engine]]:
+    async with AsyncExitStack() as stack:
+        owner = await stack.enter_async_context(running_engine(database.dsn, first))
+        other = await stack.enter_async_context(running_engine(database.dsn, FunctionProvider(NEVER)))
+        yield owner, other
+
+
+async def a_running_turn(engine: Engine, who: Subject) -> tuple[ChatId, Conversation]:
+    chat_id = await a_chat(engine, who)
+    return chat_id, await engine.send(who, chat_id)
+
+
+async def last_of(conversation: Conversation) -> TurnError:
+    with anyio.fail_after(5):
+        _, last = (await read_all(conversation.reader))[-1]
+    assert isinstance(last, TurnError)
+    return last
+
+
+async def test_a_beat_extends_the_leases_of_its_own_process_only(database: Database) -> None:
+    async with two_processes(database, FunctionProvider(NEVER)) as (owner, other):
+        ours = {(await a_running_turn(owner, a_user()))[0] for _ in range(3)}
+        await a_running_turn(other, a_user())
+        await expire_leases(database)
+        await owner.beat.beat()
+        assert await unexpired(database) == ours
+
+
+async def test_text_saved_with_the_beats_is_what_a_reaper_stores(database: Database) -> None:
+    spoken, who = Spoken(), a_user()
+    async with two_processes(database, spoken) as (owner, other):
+        chat_id, conversation = await a_running_turn(owner, who)
+        for piece in ("Déjà ", "vu. "):
+            await spoken.say(piece, conversation)
+            await owner.beat.beat()
+        await owner.beat.beat()
+        assert await parts(database) == [(1, "Déjà "), (2, "vu. ")]
+        await spoken.say("lost with its process", conversation)
+        await expire_leases(database)
+        await other.reaper.sweep()
+        turn = await only_turn(database, chat_id)
+        assert (turn["state"], turn["error_code"], turn["owner_epoch"]) == ("failed", "orphan_timeout", 2)
+        assert (turn["last_event_id"], turn["usage_source"]) == (2**31 - 1, "unknown")
+        assert await answers_of(database, chat_id) == [Answer("Déjà vu. ", is_partial=True)]
+        assert await parts(database) == []
+
+
+async def test_a_turn_that_saved_nothing_is_reaped_without_an_answer(database: Database) -> None:
+    async with two_processes(database, FunctionProvider(NEVER)) as (owner, other):
+        chat_id, _ = await a_running_turn(owner, a_user())
+        await expire_leases(database)
+        await other.reaper.sweep()
+        assert (await only_turn(database, chat_id))["state"] == "failed"
+        assert await answers_of(database, chat_id) == []
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+async def test_a_part_nobody_confirmed_is_sent_again_unchanged(database: Database, lost: str) -> None:
+    """Were it sent grown, the text would gap or double, depending on whether the commit had happened."""
+    spoken, who = Spoken(), a_user()
+    async with two_processes(database, spoken) as (owner, other):
+        chat_id, conversation = await a_running_turn(owner, who)
+        beat, lossy = a_beat(owner, SetClock())
+        await spoken.say("one ", conversation)
+        lossy.lost = lost
+        for piece in ("two ", "three "):
+            with pytest.raises(ServiceUnavailable):
+                await beat.beat()
+            await spoken.say(piece, conversation)
+        lossy.lost = None
+        await beat.beat()
+        await beat.beat()
+        assert lossy.sent == [[(1, "one ")], [(1, "one ")], [(1, "one ")], [(2, "two three ")]]
+        await expire_leases(database)
+        await other.reaper.sweep()
+        assert await answers_of(database, chat_id) == [Answer("one two three ", is_partial=True)]
+
+
+async def test_an_owner_learns_from_its_beat_that_its_turn_was_ended_and_changes_nothing(database: Database) -> None:
+    provider = FunctionProvider(NEVER)
+    async with two_processes(database, provider) as (owner, other):
+        chat_id, conversation = await a_running_turn(owner, a_user())
+        await expire_leases(database)
+        await other.reaper.sweep()
+        before = await only_turn(database, chat_id)
+        await owner.beat.beat()
+        error = await last_of(conversation)
+        assert (error.code, error.retryable) == (before["error_code"], True)
+        assert provider.closed == 1
+        assert await only_turn(database, chat_id) == before
+
+
+async def test_an_owner_that_wakes_after_its_turn_was_ended_writes_nothing_and_tells_what_stands(
+    database: Database,
+) -> None:
+    spoken, who = Spoken(), a_user()
+    async with two_processes(database, spoken) as (owner, other):
+        chat_id, conversation = await a_running_turn(owner, who)
+        await spoken.say("too late", conversation)
+        await expire_leases(database)
+        await other.reaper.sweep()
+        before = await only_turn(database, chat_id)
+        spoken.finish()
+        error = await last_of(conversation)
+        assert error.code == "orphan_timeout"
+        assert await only_turn(database, chat_id) == before
+        assert await answers_of(database, chat_id) == []
+
+
+async def test_an_owner_whose_turn_was_claimed_but_not_ended_writes_nothing(database: Database) -> None:
+    spoken, who = Spoken(), a_user()
+    async with two_processes(database, spoken) as (owner, other):
+        chat_id, conversation = await a_running_turn(owner, who)
+        await spoken.say("too late", conversation)
+        await expire_leases(database)
+        await other.reaper._leases.claim_expired(other.reaper._owner, LEASE, 10)
+        spoken.finish()
+        error = await last_of(conversation)
+        assert (error.code, error.retry_after_ms) == ("internal_error", 20_000)
+        turn = await only_turn(database, chat_id)
+        assert (turn["state"], turn["owner_epoch"]) == ("running", 2)
+
+
+async def test_a_renewed_lease_is_not_reaped(database: Database) -> None:
+    async with two_processes(database, FunctionProvider(NEVER)) as (owner, other):
+        chat_id, _ = await a_running_turn(owner, a_user())
+        await expire_leases(database)
+        await owner.beat.beat()
+        await other.reaper.sweep()
+        assert (await only_turn(database, chat_id))["state"] == "running"
+
+
+async def test_beats_and_reapers_at_once_leave_every_turn_to_one_of_them(database: Database) -> None:
+    """A turn is either renewed and runs, or claimed and ended; its owner is never both."""
+    async with two_processes(database, FunctionProvider(NEVER)) as (owner, other):
+        chats = [(await a_running_turn(owner, a_user()))[0] for _ in range(10)]
+        await expire_leases(database)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(owner.beat.beat)
+            tasks.start_soon(other.reaper.sweep)
+        for chat_id in chats:
+            turn = await only_turn(database, chat_id)
+            assert (turn["state"], turn["owner_epoch"]) in {("running", 1), ("failed", 2)}
+
+
+async def test_two_reapers_at_once_end_each_turn_once(database: Database) -> None:
+    async with two_processes(database, FunctionProvider(NEVER)) as (owner, other):
+        chats = [(await a_running_turn(owner, a_user()))[0] for _ in range(10)]
+        await expire_leases(database)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(owner.reaper.sweep)
+                tasks.start_soon(other.reaper.sweep)
+        ended = [await only_turn(database, chat_id) for chat_id in chats]
+        assert {(turn["state"], turn["owner_epoch"], turn["reap_attempts"]) for turn in ended} == {("failed", 2, 1)}
+
+
+async def test_a_deletion_in_another_process_reaches_the_owner_with_its_beat(database: Database) -> None:
+    provider, who = FunctionProvider(NEVER), a_user()
+    async with two_processes(database, provider) as (owner, other):
+        chat_id, conversation = await a_running_turn(owner, who)
+        await other.chats.delete(who, chat_id)
+        await owner.beat.beat()
+        assert (await last_of(conversation)).code == "turn_cancelled"
+        assert (await only_turn(database, chat_id))["state"] == "cancelled"
+        assert provider.closed == 1
+
+
+async def test_a_lost_turn_that_was_to_be_cancelled_is_cancelled_by_its_reaper(database: Database) -> None:
+    who = a_user()
+    async with two_processes(database, FunctionProvider(NEVER)) as (owner, other):
+        chat_id, _ = await a_running_turn(owner, who)
+        await other.chats.delete(who, chat_id)
+        await expire_leases(database)
+        await other.reaper.sweep()
+        turn = await only_turn(database, chat_id)
+        assert (turn["state"], turn["error_code"]) == ("cancelled", None)
+
+
+async def test_a_process_that_is_blind_for_too_long_stops_its_turns_and_leaves_their_rows(database: Database) -> None:
+    provider, clock = FunctionProvider(NEVER), SetClock()
+    async with running_engine(database.dsn, provider) as engine:
+        chat_id, conversation = await a_running_turn(engine, a_user())
+        beat, lossy = a_beat(engine, clock, blind_limit=timedelta(seconds=30))
+        await beat.beat()
+        lossy.lost = "before"
+        clock.seconds += 29
+        with pytest.raises(ServiceUnavailable):
+            await beat.beat()
+        assert len(engine.supervisor.running_turns()) == 1
+        clock.seconds += 1
+        with pytest.raises(ServiceUnavailable):
+            await beat.beat()
+        error = await last_of(conversation)
+        assert (error.code, error.retryable) == ("internal_error", True)
+        assert provider.closed == 1
+        assert (await only_turn(database, chat_id))["state"] == "running"
+
+
+async def test_a_process_that_was_idle_is_not_blind(database: Database) -> None:
+    clock = SetClock()
+    async with running_engine(database.dsn, FunctionProvider(NEVER)) as engine:
+        beat, lossy = a_beat(engine, clock, blind_limit=timedelta(seconds=30))
+        clock.seconds += 3_600
+        await beat.beat()
+        await a_running_turn(engine, a_user())
+        lossy.lost = "before"
+        with pytest.raises(ServiceUnavailable):
+            await beat.beat()
+        assert len(engine.supervisor.running_turns()) == 1
+        assert lossy.sent == [[]]
