@@ -34,7 +34,8 @@ from domain.turns.service import TurnService
 from infra.catalogue.static import StaticCatalogue, validate_catalogue
 from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.engine import PoolLimits, Pools, create_pools
-from infra.postgres.unit_of_work import PostgresUnitOfWork, TransactionLimits
+from infra.postgres.transaction import TransactionLimits
+from infra.postgres.unit_of_work import PostgresUnitOfWork
 from infra.providers.defaults import defaults_from_environment
 from infra.providers.registry import InvalidProviders, ProviderRegistry, build_providers
 from infra.telemetry.tracing import telemetry_for
@@ -53,7 +54,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     )
     begin = PostgresUnitOfWork(pools.requests, limits)
     begin_reserved = PostgresUnitOfWork(pools.reserved, limits)
-    leases = PostgresLeases(pools.reserved)
+    leases = PostgresLeases(pools.reserved, limits)
     turn = settings.turn
     finaliser = TurnFinaliser(begin_reserved, settings.estimation, turn.finalise_deadline, turn.lease, clock, telemetry)
     supervisor = TurnSupervisor(finaliser, _stream_limits(settings), clock.monotonic, telemetry)

@@ -4,22 +4,24 @@ They run as `mini_chat_ops`, which the runtime role may become but does not inhe
 leases and flags of running turns, saves text it cannot read, and nothing else. They return ids and flags.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import ARRAY, BigInteger, Integer, Interval, Text, Uuid, bindparam, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.ids import ChatId, OwnerId, TenantId, TurnId, UserId
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
 from domain.streaming.ports import TurnBrief
 from domain.turns.models import LeasedTurn, SavedPart
-from infra.postgres.errors import translated
+from infra.postgres.transaction import TransactionLimits, transaction
 
-_BECOME_OPS: Final = text("SELECT set_config('role', 'mini_chat_ops', true)")
+_AS_OPS: Final = (
+    "BEGIN; SET LOCAL ROLE mini_chat_ops; SET LOCAL statement_timeout = '3s'; SET LOCAL lock_timeout = '2s'"
+)
+_ENDING: Final = timedelta(seconds=3)
 
 # A turn that is just being finalised is locked: it is passed over, so that it never delays the others.
 _RENEW: Final = text("""
@@ -92,13 +94,15 @@ _CLAIM: Final = text("""
 class PostgresLeases:
     """Fills the port Leases, on the reserved pool."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, limits: TransactionLimits) -> None:
         self._engine = engine
+        self._opening = f"BEGIN; SET LOCAL ROLE mini_chat_ops; SELECT {limits.settings()}"
+        self._ending = limits.ending
 
     async def beat(
         self, owned: Sequence[TurnBrief], grown: Sequence[SavedPart], lease: timedelta
     ) -> Mapping[TurnId, StopReason | None]:
-        async with self._as_ops() as connection:
+        async with transaction(self._engine, self._opening, self._ending) as connection:
             rows = await connection.execute(_RENEW, {**_fences(owned), "lease": lease})
             renewed = {TurnId(row.id): StopReason(row.cancel_reason) if row.cancelled else None for row in rows}
             savable = [part for part in grown if part.brief.turn_id in renewed]
@@ -107,7 +111,7 @@ class PostgresLeases:
         return renewed
 
     async def claim_expired(self, owner: OwnerId, lease: timedelta, at_most: int) -> Sequence[LeasedTurn]:
-        async with self._as_ops() as connection:
+        async with transaction(self._engine, self._opening, self._ending) as connection:
             rows = await connection.execute(_CLAIM, {"owner": owner, "lease": lease, "at_most": at_most})
             return [
                 LeasedTurn(
@@ -119,13 +123,6 @@ class PostgresLeases:
                 )
                 for row in rows
             ]
-
-    @asynccontextmanager
-    async def _as_ops(self) -> AsyncIterator[AsyncConnection]:
-        with translated():
-            async with self._engine.begin() as connection:
-                await connection.execute(_BECOME_OPS)
-                yield connection
 
 
 def _fences(owned: Sequence[TurnBrief]) -> dict[str, object]:

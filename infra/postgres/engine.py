@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from infra.postgres.dsn import DIALECT, driver_dsn
@@ -44,6 +45,8 @@ def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> 
     def pool(size: int, purpose: str) -> AsyncEngine:
         engine = create_async_engine(
             DIALECT,
+            # `transaction` begins and ends them itself.
+            isolation_level="AUTOCOMMIT",
             connect_args=_connection(address, limits, f"{application_name} {purpose}"),
             pool_size=size,
             max_overflow=0,
@@ -53,6 +56,7 @@ def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> 
             json_deserializer=msgspec.json.decode,
         )
         event.listen(engine.sync_engine, "handle_error", _cut_if_silent)
+        event.listen(engine.sync_engine, "checkout", _refuse_closed)
         return engine
 
     return Pools(requests=pool(limits.size, "requests"), reserved=pool(limits.reserved_size, "reserved"))
@@ -68,6 +72,12 @@ def _connection(address: str, limits: PoolLimits, application_name: str) -> dict
             "client_connection_check_interval": _ABANDONED_AFTER,
         },
     }
+
+
+def _refuse_closed(connection: Any, *_: object) -> None:
+    """One the server has closed while it was idle: the pool then opens another, without asking the server each time."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _cut_if_silent(context: ExceptionContext) -> None:

@@ -26,8 +26,18 @@ _OUTAGE_CLASSES: Final = ("08", "53", "57", "58")
 _OUTAGES: Final = frozenset({"55P03", "25P03", "25P04"})
 _CONNECTION_ENDED: Final = ("08", "57P")
 
-DRIVER_ERRORS: Final = (DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-"""Everything that waiting for the database may raise; OSError includes TimeoutError."""
+DRIVER_ERRORS: Final = (
+    DBAPIError,
+    PoolTimeout,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+"""Everything that waiting for the database may raise; OSError includes TimeoutError.
+
+InternalClientError is what a connection answers whose server has said goodbye while nobody listened.
+"""
 
 
 class DatabaseFault(Exception):

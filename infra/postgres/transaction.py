@@ -1,7 +1,10 @@
 """A transaction on a pooled connection, and how it ends.
 
+It is begun and ended on the driver itself: one message carries BEGIN and everything that must hold from the first
+statement on, one carries COMMIT. The engines are in autocommit mode, so SQLAlchemy sends neither.
+
 A connection goes back to its pool only after the server has answered COMMIT or ROLLBACK. Whenever an answer may
-still be under way (cancelled, timed out, cut), it is closed instead and the server rolls back by itself.
+still be under way (cancelled, timed out, cut), the socket is closed at once and the server rolls back by itself.
 """
 
 from collections.abc import AsyncIterator
@@ -9,14 +12,34 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import anyio
+import asyncpg
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from domain.unit_of_work import OutcomeUnknown
 from infra.postgres.errors import DRIVER_ERRORS, translated, translated_commit
 
 
+class TransactionLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """`statement`, `lock` and `idle` are kept by the server, `ending` by us: how long COMMIT or ROLLBACK may take."""
+
+    statement: timedelta = timedelta(seconds=3)
+    lock: timedelta = timedelta(seconds=2)
+    idle: timedelta = timedelta(seconds=10)
+    ending: timedelta = timedelta(seconds=3)
+
+    def settings(self) -> str:
+        """What a SELECT at the beginning has to call; each holds for its transaction only."""
+        return (
+            f"set_config('statement_timeout', '{_milliseconds(self.statement)}', true), "
+            f"set_config('lock_timeout', '{_milliseconds(self.lock)}', true), "
+            f"set_config('idle_in_transaction_session_timeout', '{_milliseconds(self.idle)}', true)"
+        )
+
+
 @asynccontextmanager
-async def transaction(engine: AsyncEngine, ending: timedelta) -> AsyncIterator[AsyncConnection]:
-    """Begins with the first statement; commits when the block is left normally, else rolls back.
+async def transaction(engine: AsyncEngine, opening: str, ending: timedelta) -> AsyncIterator[AsyncConnection]:
+    """`opening` begins it; it commits when the block is left normally, else rolls back.
 
     Cancelled before COMMIT is sent, it has done nothing. From then on the answer is awaited even in a cancelled
     scope, for `ending` at most, and OutcomeUnknown says that it did not come. Only a native `task.cancel()` breaks
@@ -24,12 +47,53 @@ async def transaction(engine: AsyncEngine, ending: timedelta) -> AsyncIterator[A
     """
     with translated():
         connection = await engine.connect()
+        answered = False
         try:
+            driver = await driver_of(connection)
+            await driver.execute(opening)
             yield connection
             with translated_commit(), anyio.fail_after(ending.total_seconds(), shield=True):
-                await connection.commit()
+                await driver.execute("COMMIT")
+            answered = True
+        except (TimeoutError, OutcomeUnknown):
+            raise
+        except asyncpg.InterfaceError as error:
+            if driver.is_closed():
+                raise asyncpg.ConnectionDoesNotExistError("closed meanwhile") from error
+            raise
+        except Exception:
+            answered = await _rolled_back(connection, ending)
+            raise
         finally:
-            # Rolls back what is still open. Were the answer to that not to come either, SQLAlchemy drops the
-            # connection, as it did already when a statement was cancelled or timed out.
-            with suppress(*DRIVER_ERRORS), anyio.move_on_after(ending.total_seconds(), shield=True):
+            with anyio.CancelScope(shield=True):
+                if not answered:
+                    await _cut(connection)
                 await connection.close()
+
+
+async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    driver = (await connection.get_raw_connection()).driver_connection
+    if driver is None:
+        raise asyncpg.InterfaceError("the connection is gone")
+    return driver
+
+
+async def _rolled_back(connection: AsyncConnection, ending: timedelta) -> bool:
+    if connection.invalidated:
+        return False
+    with suppress(*DRIVER_ERRORS), anyio.move_on_after(ending.total_seconds(), shield=True):
+        await (await driver_of(connection)).execute("ROLLBACK")
+        return True
+    return False
+
+
+async def _cut(connection: AsyncConnection) -> None:
+    """Without a goodbye, for which a silent server would keep us waiting."""
+    if not connection.invalidated:
+        with suppress(*DRIVER_ERRORS):
+            (await driver_of(connection)).terminate()
+        await connection.invalidate()
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return int(duration.total_seconds() * 1000)

@@ -30,7 +30,8 @@ from domain.turns.reaper import Reaper
 from domain.turns.service import Conversation, TurnService
 from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.engine import PoolLimits, Pools, create_pools
-from infra.postgres.unit_of_work import PostgresUnitOfWork, TransactionLimits
+from infra.postgres.transaction import TransactionLimits
+from infra.postgres.unit_of_work import PostgresUnitOfWork
 from tests.fakes.providers import OneProvider
 
 MODEL = ModelSpec(id="test-model", provider_id="test", provider_model_id="remote", is_default=True)
@@ -113,7 +114,7 @@ def _assembled(
     owner, catalogue = OwnerId(uuid4()), FixedCatalogue(MODEL)
     begin = PostgresUnitOfWork(pools.requests, TransactionLimits())
     begin_reserved = PostgresUnitOfWork(pools.reserved, TransactionLimits())
-    leases = PostgresLeases(pools.reserved)
+    leases = PostgresLeases(pools.reserved, TransactionLimits())
     finaliser = TurnFinaliser(begin_reserved, budgets, finalise_deadline, lease, clock, telemetry)
     supervisor = TurnSupervisor(finaliser, limits, clock.monotonic, telemetry)
 

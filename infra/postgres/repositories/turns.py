@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+import asyncpg
 import msgspec
 from sqlalchemy import (
     BigInteger,
@@ -22,7 +23,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    cast,
     delete,
     exists,
     extract,
@@ -59,7 +59,9 @@ from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.message import MessageRow
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.orm.turn_part import TurnPartRow
+from infra.postgres.prepared import Prepared
 from infra.postgres.repositories.messages import MESSAGE_COLUMNS, message_of
+from infra.postgres.transaction import driver_of
 
 _MESSAGES_PER_TURN: Final = 2
 _FIRST_SEQ: Final = 1
@@ -67,7 +69,7 @@ _FIRST_SEQ: Final = 1
 
 def _b(name: str, type_: TypeEngine[Any] | None = None) -> BindParameter[Any]:
     """A value given at run time. The prefix keeps it apart from the column of that name, as SQLAlchemy demands."""
-    return bindparam(f"b_{name}", type_)
+    return bindparam(f"b_{name}", type_=type_)
 
 
 def _bound(values: Mapping[str, object]) -> dict[str, object]:
@@ -97,7 +99,7 @@ _OUR_LIVE_CHAT: Final = and_(_OUR_CHAT, ChatRow.deleted_at.is_(None))
 _OUR_TURNS: Final = and_(TurnRow.tenant_id == _TENANT, TurnRow.user_id == _USER)
 _OUR_TURN: Final = and_(_OUR_TURNS, TurnRow.id == _b("turn_id"))
 
-_GATE: Final = (
+_GATE: Final = Prepared(
     select(
         ChatRow.model,
         ChatRow.revision,
@@ -111,8 +113,10 @@ _GATE: Final = (
     .where(_OUR_LIVE_CHAT)
 )
 
-_CREATED_BY: Final = select(TurnRow.id, TurnRow.chat_id, TurnRow.state, TurnRow.body_fingerprint).where(
-    _OUR_TURNS, TurnRow.request_id == _b("request_id"), TurnRow.kind == TurnKind.CREATE_SEND.value
+_CREATED_BY: Final = Prepared(
+    select(TurnRow.id, TurnRow.chat_id, TurnRow.state, TurnRow.body_fingerprint).where(
+        _OUR_TURNS, TurnRow.request_id == _b("request_id"), TurnRow.kind == TurnKind.CREATE_SEND.value
+    )
 )
 
 _size_bytes = func.octet_length(_Asked.content) + func.octet_length(_Answered.content)
@@ -141,7 +145,7 @@ _HISTORY: Final = (
     .order_by(_counted.c.user_seq)
 )
 
-_RESERVE_SEQ: Final = (
+_RESERVE_SEQ: Final = Prepared(
     update(ChatRow)
     .where(_OUR_LIVE_CHAT, ChatRow.revision == _b("seen_revision"))
     .values(
@@ -152,19 +156,21 @@ _RESERVE_SEQ: Final = (
     .returning(ChatRow.last_seq)
 )
 
-_CREATE_CHAT: Final = insert(ChatRow).values(
-    tenant_id=_TENANT,
-    user_id=_USER,
-    id=_b("chat_id"),
-    model=_b("model"),
-    title=_b("title"),
-    is_temporary=_b("is_temporary"),
-    metadata_=_b("metadata", JSONB()),
-    last_seq=_MESSAGES_PER_TURN,
-    revision=1,
+_CREATE_CHAT: Final = Prepared(
+    insert(ChatRow).values(
+        tenant_id=_TENANT,
+        user_id=_USER,
+        id=_b("chat_id"),
+        model=_b("model"),
+        title=_b("title"),
+        is_temporary=_b("is_temporary"),
+        metadata_=_b("metadata", JSONB()),
+        last_seq=_MESSAGES_PER_TURN,
+        revision=1,
+    )
 )
 
-_lease_from_now = func.now() + cast(_b("lease", INTERVAL()), INTERVAL())
+_lease_from_now = func.now() + _b("lease", INTERVAL())
 _said = (
     insert(MessageRow)
     .values(
@@ -181,7 +187,7 @@ _said = (
     )
     .cte("said")
 )
-_OPEN: Final = (
+_OPEN: Final = Prepared(
     insert(TurnRow)
     .values(
         tenant_id=_TENANT,
@@ -274,7 +280,7 @@ _spent = (
     .where(TurnPartRow.tenant_id == _TENANT, TurnPartRow.turn_id.in_(select(_ended.c.id)))
     .cte("spent")
 )
-_FINISH: Final = (
+_FINISH: Final = Prepared(
     update(ChatRow)
     .where(_OUR_CHAT, exists(select(_ended.c.id)))
     .values(updated_at=func.now())
@@ -282,7 +288,7 @@ _FINISH: Final = (
     .add_cte(_ended, _answered, _spent)
 )
 
-_FENCE: Final = select(TurnRow.state, TurnRow.owner_epoch, TurnRow.error_code).where(_OUR_TURN)
+_FENCE: Final = Prepared(select(TurnRow.state, TurnRow.owner_epoch, TurnRow.error_code).where(_OUR_TURN))
 
 _STORED_ANSWER: Final = (
     select(
@@ -319,52 +325,52 @@ class PostgresTurns:
         self._ours: Mapping[str, object] = {"tenant_id": scope.tenant_id, "user_id": scope.user_id}
 
     async def gate(self, chat_id: ChatId, request_id: RequestId) -> Gate | None:
-        row = (await self._run(_GATE, chat_id=chat_id, request_id=request_id)).one_or_none()
+        row = await self._one(_GATE, chat_id=chat_id, request_id=request_id)
         if row is None:
             return None
         return Gate(
             chat_id=chat_id,
-            model=row.model,
-            revision=row.revision,
-            same_request=None if row.id is None else _summary(row, chat_id, request_id),
-            running_request_id=row.running_request_id,
+            model=row["model"],
+            revision=row["revision"],
+            same_request=None if row["id"] is None else _summary(row, chat_id, request_id),
+            running_request_id=row["running_request_id"],
         )
 
     async def created_by(self, request_id: RequestId) -> TurnSummary | None:
-        row = (await self._run(_CREATED_BY, request_id=request_id)).one_or_none()
-        return None if row is None else _summary(row, ChatId(row.chat_id), request_id)
+        row = await self._one(_CREATED_BY, request_id=request_id)
+        return None if row is None else _summary(row, ChatId(row["chat_id"]), request_id)
 
     async def history(self, chat_id: ChatId, newest: int, max_bytes: int) -> Sequence[Exchange]:
         rows = await self._run(_HISTORY, chat_id=chat_id, newest=newest, max_bytes=max_bytes)
         return [Exchange(user_text=row.asked, assistant_text=row.answered) for row in rows]
 
     async def reserve_seq(self, chat_id: ChatId, revision: int) -> int | None:
-        last_seq = (await self._run(_RESERVE_SEQ, chat_id=chat_id, seen_revision=revision)).scalar_one_or_none()
-        return None if last_seq is None else last_seq - _MESSAGES_PER_TURN + 1
+        row = await self._one(_RESERVE_SEQ, chat_id=chat_id, seen_revision=revision)
+        return None if row is None else row["last_seq"] - _MESSAGES_PER_TURN + 1
 
     async def create_chat(self, chat_id: ChatId, chat: NewChat) -> int:
-        await self._run(
+        await self._one(
             _CREATE_CHAT,
             chat_id=chat_id,
             model=chat.model,
             title=chat.title,
             is_temporary=chat.is_temporary,
-            metadata=chat.metadata,
+            metadata=_json_text(chat.metadata),
         )
         return _FIRST_SEQ
 
     async def open(self, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
-        await self._run(_OPEN, **_opening(turn, user_seq, lease))
+        await self._one(_OPEN, **_opening(turn, user_seq, lease))
 
     async def finish(self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult) -> bool:
-        finished = await self._run(_FINISH, turn_id=turn_id, chat_id=chat_id, epoch=epoch, **_ending(result))
-        return finished.first() is not None
+        finished = await self._one(_FINISH, turn_id=turn_id, chat_id=chat_id, epoch=epoch, **_ending(result))
+        return finished is not None
 
     async def fence(self, turn_id: TurnId) -> Fence | None:
-        row = (await self._run(_FENCE, turn_id=turn_id)).one_or_none()
+        row = await self._one(_FENCE, turn_id=turn_id)
         if row is None:
             return None
-        return Fence(state=TurnState(row.state), owner_epoch=row.owner_epoch, error_code=row.error_code)
+        return Fence(state=TurnState(row["state"]), owner_epoch=row["owner_epoch"], error_code=row["error_code"])
 
     async def answer(self, turn_id: TurnId) -> StoredAnswer | None:
         row = (await self._run(_STORED_ANSWER, turn_id=turn_id)).one_or_none()
@@ -372,6 +378,9 @@ class PostgresTurns:
 
     async def saved_text(self, turn_id: TurnId) -> str:
         return (await self._run(_SAVED_TEXT, turn_id=turn_id)).scalar_one() or ""
+
+    async def _one(self, statement: Prepared, **values: object) -> asyncpg.Record | None:
+        return await statement.one(await driver_of(self._connection), _bound({**self._ours, **values}))
 
     async def _run(self, statement: Executable, **values: object) -> CursorResult[*tuple[Any, ...]]:
         return await self._connection.execute(statement, _bound({**self._ours, **values}))
@@ -390,7 +399,7 @@ def _opening(turn: NewTurn, user_seq: int, lease: timedelta) -> dict[str, object
         "user_message_id": turn.user_message_id,
         "planned_message_id": brief.message_id,
         "content": turn.content,
-        "metadata": turn.metadata,
+        "metadata": None if turn.metadata is None else _json_text(turn.metadata),
         "trace_id": brief.trace.trace_id,
         "owner_id": turn.owner,
         "owner_epoch": brief.epoch,
@@ -412,7 +421,7 @@ def _ending(result: TurnResult) -> dict[str, object]:
         "stores_answer": result.text is not None,
         "text": result.text or "",
         "is_partial": result.state is not TurnState.COMPLETED,
-        "citations": msgspec.to_builtins(result.citations) if result.citations else None,
+        "citations": _json_text(result.citations) if result.citations else None,
         "usage_source": result.usage_source,
         "input_tokens": result.input_tokens,
         "output_tokens": result.output_tokens,
@@ -422,13 +431,17 @@ def _ending(result: TurnResult) -> dict[str, object]:
     }
 
 
-def _summary(row: Row[*tuple[Any, ...]], chat_id: ChatId, request_id: RequestId) -> TurnSummary:
+def _json_text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _summary(row: asyncpg.Record, chat_id: ChatId, request_id: RequestId) -> TurnSummary:
     return TurnSummary(
-        id=TurnId(row.id),
+        id=TurnId(row["id"]),
         chat_id=chat_id,
         request_id=request_id,
-        state=TurnState(row.state),
-        fingerprint=row.body_fingerprint,
+        state=TurnState(row["state"]),
+        fingerprint=row["body_fingerprint"],
     )
 
 

@@ -14,7 +14,8 @@ from domain.messages.models import Message
 from domain.messages.ports import MessageTx
 from domain.scope import AccessScope
 from domain.unit_of_work import UnitOfWork
-from infra.postgres.unit_of_work import PostgresUnitOfWork, TransactionLimits
+from infra.postgres.transaction import TransactionLimits
+from infra.postgres.unit_of_work import PostgresUnitOfWork
 from tests.fakes.store import MemoryStore
 from tests.fakes.tables import MessageRecord, TurnRecord
 

@@ -60,7 +60,7 @@ async def refuse(connection: AsyncConnection, sqlstate: str, secret: str, constr
 
 async def outcome(engine: AsyncEngine, sqlstate: str, secret: str = "", constraint: str = "") -> Exception:
     with pytest.raises((ServiceUnavailable, LostRace, ReadOnly, DatabaseFault)) as refused:
-        async with transaction(engine, ENDING) as connection:
+        async with transaction(engine, "BEGIN", ENDING) as connection:
             await refuse(connection, sqlstate, secret, constraint)
     return refused.value
 
@@ -118,7 +118,7 @@ async def test_no_word_of_the_database_gets_any_further(
 
 async def test_a_value_the_driver_refuses_to_send_is_a_fault_and_no_outage(engine: AsyncEngine) -> None:
     with pytest.raises(DatabaseFault):
-        async with transaction(engine, ENDING) as connection:
+        async with transaction(engine, "BEGIN", ENDING) as connection:
             await connection.execute(text("SELECT CAST(:number AS bigint)"), {"number": 2**80})
 
 
@@ -131,12 +131,12 @@ async def test_only_a_lost_connection_leaves_the_outcome_of_a_commit_open(
     """A deferred check that fails at COMMIT is an answer: the transaction is rolled back and we know it."""
 
     async def refused_at_commit() -> None:
-        async with transaction(engine, ENDING) as connection:
+        async with transaction(engine, "BEGIN", ENDING) as connection:
             for statement in (TABLE, RAISE.format(sqlstate=sqlstate), AT_COMMIT, ROW):
                 await connection.execute(text(statement))
 
     with pytest.raises(kind) as refused:
         await refused_at_commit()
     assert type(refused.value) is kind
-    async with transaction(engine, ENDING) as connection:
+    async with transaction(engine, "BEGIN", ENDING) as connection:
         assert (await connection.execute(text("SELECT to_regclass('pg_temp.deferred')"))).scalar_one() is None
