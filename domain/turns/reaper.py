@@ -3,12 +3,11 @@
 import logging
 from datetime import timedelta
 
-from domain.errors import ServiceUnavailable
 from domain.ids import OwnerId
 from domain.telemetry.ports import Counted, Telemetry
 from domain.turns.models import LeasedTurn, TurnResult, TurnState, UsageSource
 from domain.turns.ports import Leases, TurnTx
-from domain.unit_of_work import LostRace, UnitOfWork
+from domain.unit_of_work import UnitOfWork
 
 _log = logging.getLogger(__name__)
 
@@ -39,9 +38,9 @@ class Reaper:
         for turn in await self._leases.claim_expired(self._owner, self._lease, _BATCH):
             try:
                 await self._end(turn)
-            except (ServiceUnavailable, LostRace):
+            except Exception:
+                _log.exception("turn_not_reaped", extra={"turn_id": str(turn.turn_id)})
                 self._telemetry.count(Counted.REAP_FAILED)
-                _log.warning("turn_not_reaped", extra={"turn_id": str(turn.turn_id)})
 
     async def _end(self, turn: LeasedTurn) -> None:
         async with self._begin(turn.scope) as tx:
