@@ -6,7 +6,11 @@ from contextlib import asynccontextmanager
 from app.settings import Settings
 from infra.postgres.binaries import find_binaries
 from infra.postgres.embedded import EmbeddedPostgres
+from infra.postgres.engine import Pools
+from infra.postgres.errors import DRIVER_ERRORS
 from infra.postgres.migrate import upgrade
+from infra.postgres.role_check import check_runtime_role
+from infra.postgres.unusable import DatabaseUnusable
 
 
 @asynccontextmanager
@@ -26,3 +30,19 @@ async def database(settings: Settings) -> AsyncIterator[str]:
         yield server.app_dsn
     finally:
         await server.stop()  # noqa: ASYNC102 - shields itself
+
+
+async def check_database(pools: Pools) -> None:
+    """Raises DatabaseUnusable, in words for the operator, unless tenants are safe from each other in this database."""
+    try:
+        await check_runtime_role(pools.requests)
+    except DRIVER_ERRORS as fault:
+        raise DatabaseUnusable(f"database.url: cannot be used: {_reason(fault)}") from None
+
+
+def _reason(fault: BaseException) -> str:
+    """The driver's own sentence or the system's; neither repeats the address, whose password is nobody's business."""
+    while fault.__cause__ is not None:
+        fault = fault.__cause__
+    text = fault.strerror if isinstance(fault, OSError) else str(fault)
+    return (text or type(fault).__name__).splitlines()[0]

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 
 import anyio
 
+from app.database import check_database
 from app.periodic import every
 from app.runtime import Runtime
 from app.settings import Settings
-from infra.postgres.role_check import check_runtime_role
 from infra.telemetry.tracing import exporting
 
 
@@ -16,10 +16,10 @@ from infra.telemetry.tracing import exporting
 async def running(runtime: Runtime, settings: Settings) -> AsyncIterator[None]:
     """Turns can run inside. On leaving, turns that still run are ended and settled before anything closes.
 
-    Raises UnsafeDatabase when the database would not keep tenants apart.
+    Raises DatabaseUnusable when the database cannot be reached or would not keep tenants apart.
     """
     try:
-        await check_runtime_role(runtime.pools.requests)
+        await check_database(runtime.pools)
         async with (
             exporting(runtime.telemetry),
             runtime.providers,

@@ -11,17 +11,21 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
+from typing import NoReturn
 
 import anyio
 
 from api.rest.edge import any_host
 from app.bootstrap import build
 from app.http_app import create_http_app
+from app.http_protocol import HeadLimits
 from app.lifespan import running
 from app.runtime import Runtime
 from app.settings import DrainSettings, Settings
 from app.web_server import WebServer
 from domain.auth.loopback import names_loopback
+
+_LATECOMERS_EVERY_S = 0.1
 
 
 async def serve_on(settings: Settings, address: str, listener: socket.socket, announce: Callable[[], None]) -> None:
@@ -34,7 +38,8 @@ async def serve_on(settings: Settings, address: str, listener: socket.socket, an
             gateway_prefix=settings.gateway_prefix,
             url_prefix=settings.url_prefix,
             host_check=names_loopback if settings.answers_loopback_names_only else any_host,
-        )
+        ),
+        HeadLimits(within=settings.http.head_timeout),
     )
     async with running(runtime, settings), anyio.create_task_group() as tasks:
         tasks.start_soon(_stop_on_signal, runtime, server, settings.drain)
@@ -58,6 +63,14 @@ async def _stop_on_signal(runtime: Runtime, server: WebServer, drain: DrainSetti
             patience.cancel_scope.cancel()
     await runtime.supervisor.end_all()
     server.should_exit = True
+    await _end_latecomers(runtime)
+
+
+async def _end_latecomers(runtime: Runtime) -> NoReturn:
+    """A send that was let in before the drain may begin its turn only now, when its body has come."""
+    while True:
+        await anyio.sleep(_LATECOMERS_EVERY_S)
+        await runtime.supervisor.end_all()
 
 
 async def _cancel_on_next(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:

@@ -57,6 +57,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    head_timeout: Deadline = duration("10s")
     max_body_bytes: Annotated[int, Meta(ge=_KIB, le=256 * _MIB)] = 16 * _MIB
     body_idle_timeout: Deadline = duration("30s")
 

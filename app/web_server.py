@@ -1,6 +1,5 @@
 """uvicorn, on sockets of our making and with signals left to us."""
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -9,16 +8,14 @@ from datetime import timedelta
 import uvicorn
 from litestar.types import ASGIApp
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.streaming.response import ABORT_EXTENSION
+from app.http_protocol import HeadLimits, turn_protocol
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
 """Above the usual idle time of a load balancer, so that it and not we close an idle connection."""
 _SEND_BUFFER_BYTES = 64 * 1024
 _GONE_AFTER = timedelta(seconds=30)
-_HEADERS_WITHIN = timedelta(seconds=10)
 
 
 class AddressTaken(Exception):
@@ -51,10 +48,10 @@ def listen(host: str, port: int) -> socket.socket:
 class WebServer(uvicorn.Server):
     """Serves until `should_exit`; who sets that has drained before."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, head: HeadLimits) -> None:
         config = uvicorn.Config(
             app,
-            http=TurnProtocol,
+            http=turn_protocol(head),
             ws="none",
             loop="none",
             lifespan="off",
@@ -71,27 +68,3 @@ class WebServer(uvicorn.Server):
     @override
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-class TurnProtocol(HttpToolsProtocol):
-    """Lets a stream cut its connection off, and closes connections that never finish their request head."""
-
-    @override
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._patience = self.loop.call_later(_HEADERS_WITHIN.total_seconds(), transport.abort)
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._patience.cancel()
-        super().connection_lost(exc)
-
-    @override
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
-
-    @override
-    def on_headers_complete(self) -> None:
-        self._patience.cancel()
-        super().on_headers_complete()

@@ -15,10 +15,10 @@ import click
 import uvloop
 
 from app.bootstrap import build
+from app.database import check_database
 from app.one_process import serve_on
 from app.settings import Settings
 from app.welcome import welcome
-from infra.postgres.role_check import check_runtime_role
 from infra.telemetry.logs import configure_logs
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ async def supervise(settings: Settings, address: str, listener: socket.socket) -
 async def _rehearse(settings: Settings, address: str) -> None:
     runtime = build(settings, address, os.environ)
     try:
-        await check_runtime_role(runtime.pools.requests)
+        await check_database(runtime.pools)
     finally:
         await runtime.pools.dispose()
 

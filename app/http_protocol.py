@@ -1,0 +1,103 @@
+"""One connection: uvicorn's protocol with bounds on the head of a request, and with refusals in the API's own form."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import ClassVar
+
+import msgspec
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.rest.problems import MEDIA_TYPE, problem_of
+from api.streaming.response import ABORT_EXTENSION
+from domain.clock import SystemClock
+from domain.errors import InvalidRequest
+from domain.ids import uuid7
+
+_clock = SystemClock()
+
+
+class HeadLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the request line and headers together; `within` runs from the connection or the head's first byte."""
+
+    within: timedelta = timedelta(seconds=10)
+    max_bytes: int = 64 * 1024
+
+
+class TurnProtocol(HttpToolsProtocol):
+    """Lets a stream cut its connection off, and neither waits nor collects for an endless head."""
+
+    limits: ClassVar[HeadLimits] = HeadLimits()
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def _await_head(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        self._patience = self.loop.call_later(self.limits.within.total_seconds(), self.transport.abort)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._patience.cancel()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.limits.max_bytes and not self.transport.is_closing():
+                self.send_400_response("The head of the request is too large.")
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
+        if not self._in_head:
+            self._await_head()
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._patience.cancel()
+        self._in_head = False
+        super().on_headers_complete()
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP gets a problem document, but never in the middle of another answer."""
+        if _is_answering(self.cycle):
+            self.transport.abort()
+            return
+        self.transport.write(b"".join(_refusal(msg, self.server_state.default_headers)))
+        self.transport.close()
+
+
+def turn_protocol(limits: HeadLimits) -> type[TurnProtocol]:
+    """The protocol class of a server with these limits: uvicorn makes its objects itself."""
+    return type("LimitedTurnProtocol", (TurnProtocol,), {"limits": limits})
+
+
+def _is_answering(cycle: RequestResponseCycle | None) -> bool:
+    return cycle is not None and cycle.response_started and not cycle.response_complete
+
+
+def _refusal(sentence: str, common: list[tuple[bytes, bytes]]) -> Iterator[bytes]:
+    problem = problem_of(InvalidRequest.of("request", sentence, "syntax"), "/")
+    headers = [
+        *common,
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(problem.body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-request-id", str(uuid7(_clock.now())).encode()),
+        (b"connection", b"close"),
+    ]
+    yield b"HTTP/1.1 400 Bad Request\r\n"
+    for name, value in headers:
+        yield b"%b: %b\r\n" % (name, value)
+    yield b"\r\n"
+    yield problem.body
