@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.harness.client import Client
+from tests.harness.client import API, Client
 from tests.harness.eventually import eventually
 from tests.harness.postgres import Database
 from tests.harness.processes import Server
@@ -17,6 +17,11 @@ from tests.harness.service import serving, settings
 from tests.harness.sse_client import all_ended
 
 MODELS = {"endless": "mock-itl20-len100000", "short": "mock-itl20-len40"}
+
+SEND_HEAD = (
+    f"POST {API}/chats:stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    "Expect: 100-continue\r\nContent-Length: 37\r\n\r\n"
+).encode()
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -41,6 +46,14 @@ async def says_draining(client: Client) -> None:
 async def exited_within(server: Server, seconds: float) -> int:
     with anyio.fail_after(seconds):
         return await server.exited()
+
+
+async def refuses_connections(port: int) -> bool:
+    try:
+        async with await anyio.connect_tcp("127.0.0.1", port):
+            return False
+    except OSError:
+        return True
 
 
 async def test_on_sigterm_new_sends_are_refused_and_every_stream_gets_its_terminal_event(
@@ -101,3 +114,19 @@ async def test_an_idle_server_stops_at_once_whoever_is_connected(tmp_path: Path,
     ):
         client.server.signal(signal.SIGTERM)
         assert await exited_within(client.server, 2) == 0
+
+
+async def test_a_send_let_in_before_the_drain_gets_its_terminal_event_after_it(
+    tmp_path: Path, database: Database
+) -> None:
+    async with draining(tmp_path, database, accept_window="0s", turn_deadline="1ms") as client:
+        async with await anyio.connect_tcp("127.0.0.1", client.server.port) as connection:
+            await connection.send(SEND_HEAD)
+            assert (await connection.receive()).startswith(b"HTTP/1.1 100 Continue")
+            client.server.signal(signal.SIGTERM)
+            await eventually(lambda: refuses_connections(client.server.port))
+            await connection.send(b'{"content":"Hello","model":"endless"}')
+            said = b"".join([data async for data in connection])
+        assert b"event: stream_started" in said
+        assert b'event: error\ndata: {"code":"server_shutdown"' in said
+        assert await exited_within(client.server, 3) == 0
