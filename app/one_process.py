@@ -27,6 +27,9 @@ from domain.auth.loopback import names_loopback
 
 _LATECOMERS_EVERY_S = 0.1
 
+_OBJECTS_BETWEEN_COLLECTIONS = 10_000
+"""Deltas come and go without cycles: the default of 700 would look for them dozens of times a second."""
+
 
 async def serve_on(settings: Settings, address: str, listener: socket.socket, announce: Callable[[], None]) -> None:
     """Serves the listener from this process until a signal says otherwise."""
@@ -46,6 +49,7 @@ async def serve_on(settings: Settings, address: str, listener: socket.socket, an
         # What exists by now lives as long as the process; the collector need not look at it for every thousand deltas.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
         announce()
         await server.serve(sockets=[listener])
         tasks.cancel_scope.cancel()

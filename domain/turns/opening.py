@@ -58,21 +58,21 @@ class Opening:
     async def _written(self, turn: NewTurn, admitted: Admitted) -> bool:
         try:
             async with self._begin(turn.brief.scope) as tx:
-                user_seq = await self._allotted(tx, turn.brief.chat_id, admitted)
-                if user_seq is not None:
-                    await tx.turns.open(turn, user_seq, self._lease)
+                return await self._opened(tx, turn, admitted.place)
         except (LostRace, TransactionConflict):
             return False
         except OutcomeUnknown:
             return await self._was_committed(turn.brief)
-        return user_seq is not None
 
-    async def _allotted(self, tx: TurnTx, chat_id: ChatId, admitted: Admitted) -> int | None:
-        match admitted.place:
-            case NewChat() as chat:
-                return await tx.turns.create_chat(chat_id, chat)
-            case Gate(revision=revision):
-                return await tx.turns.reserve_seq(chat_id, revision)
+    async def _opened(self, tx: TurnTx, turn: NewTurn, place: Gate | NewChat) -> bool:
+        if isinstance(place, NewChat):
+            await tx.turns.open_in_new_chat(turn, place, self._lease)
+            return True
+        user_seq = await tx.turns.reserve_seq(place.chat_id, place.revision)
+        if user_seq is None:
+            return False
+        await tx.turns.open(turn, user_seq, self._lease)
+        return True
 
     async def _was_committed(self, brief: TurnBrief) -> bool:
         """The turn id is ours alone, so its row answers what the lost reply would have said."""

@@ -40,14 +40,17 @@ class Turns(Protocol):
         """Locks the chat row and allots two seqs, returning the first; None when the chat moved on or is gone."""
         ...
 
-    async def create_chat(self, chat_id: ChatId, chat: NewChat) -> int:
-        """Creates the chat as a first turn finds it: two seqs are allotted, the first of which is returned."""
-        ...
-
     async def open(self, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
         """Inserts the running turn, leased to its owner, and its user message; the answer will be `user_seq + 1`.
 
         Raises LostRace when another turn of the chat runs or holds the key.
+        """
+        ...
+
+    async def open_in_new_chat(self, turn: NewTurn, chat: NewChat, lease: timedelta) -> None:
+        """As `open`, and the chat comes into being with it, with the model that was selected.
+
+        Raises LostRace when the key has created a chat already.
         """
         ...
 

@@ -156,18 +156,20 @@ _RESERVE_SEQ: Final = Prepared(
     .returning(ChatRow.last_seq)
 )
 
-_CREATE_CHAT: Final = Prepared(
-    insert(ChatRow).values(
+_founded = (
+    insert(ChatRow)
+    .values(
         tenant_id=_TENANT,
         user_id=_USER,
         id=_b("chat_id"),
-        model=_b("model"),
+        model=_b("selected_model"),
         title=_b("title"),
         is_temporary=_b("is_temporary"),
-        metadata_=_b("metadata", JSONB()),
+        metadata_=_b("chat_metadata", JSONB()),
         last_seq=_MESSAGES_PER_TURN,
         revision=1,
     )
+    .cte("founded")
 )
 
 _lease_from_now = func.now() + _b("lease", INTERVAL())
@@ -187,7 +189,7 @@ _said = (
     )
     .cte("said")
 )
-_OPEN: Final = Prepared(
+_opened = (
     insert(TurnRow)
     .values(
         tenant_id=_TENANT,
@@ -220,6 +222,8 @@ _OPEN: Final = Prepared(
     )
     .add_cte(_said)
 )
+_OPEN: Final = Prepared(_opened)
+_OPEN_IN_NEW_CHAT: Final = Prepared(_opened.add_cte(_founded))
 
 # The chat row first, as opening and deleting take it: two transactions never wait for each other in a circle.
 _locked = select(ChatRow.id).where(_OUR_CHAT).with_for_update(key_share=True).cte("locked")
@@ -348,19 +352,17 @@ class PostgresTurns:
         row = await self._one(_RESERVE_SEQ, chat_id=chat_id, seen_revision=revision)
         return None if row is None else row["last_seq"] - _MESSAGES_PER_TURN + 1
 
-    async def create_chat(self, chat_id: ChatId, chat: NewChat) -> int:
-        await self._one(
-            _CREATE_CHAT,
-            chat_id=chat_id,
-            model=chat.model,
-            title=chat.title,
-            is_temporary=chat.is_temporary,
-            metadata=_json_text(chat.metadata),
-        )
-        return _FIRST_SEQ
-
     async def open(self, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
         await self._one(_OPEN, **_opening(turn, user_seq, lease))
+
+    async def open_in_new_chat(self, turn: NewTurn, chat: NewChat, lease: timedelta) -> None:
+        await self._one(
+            _OPEN_IN_NEW_CHAT,
+            **_opening(turn, _FIRST_SEQ, lease),
+            title=chat.title,
+            is_temporary=chat.is_temporary,
+            chat_metadata=_json_text(chat.metadata),
+        )
 
     async def finish(self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult) -> bool:
         finished = await self._one(_FINISH, turn_id=turn_id, chat_id=chat_id, epoch=epoch, **_ending(result))
