@@ -23,6 +23,7 @@ from domain.turns.service import Conversation
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.engine import Engine, a_chat, a_user, read_all, running_engine
 from tests.harness.postgres import Database
+from tests.harness.rows import connected
 from tests.integration.turns.books import Answer, answers_of, expire_leases, only_turn, parts, unexpired
 from tests.integration.turns.spoken import Spoken
 
@@ -202,6 +203,18 @@ async def test_a_renewed_lease_is_not_reaped(database: Database) -> None:
         await owner.beat.beat()
         await other.reaper.sweep()
         assert (await only_turn(database, chat_id))["state"] == "running"
+
+
+async def test_a_lease_that_is_just_being_renewed_is_passed_over(database: Database) -> None:
+    async with two_processes(database, FunctionProvider(NEVER)) as (owner, other):
+        chat_id, _ = await a_running_turn(owner, a_user())
+        await expire_leases(database)
+        async with connected(database.superuser_dsn) as connection, connection.transaction():
+            await connection.execute("UPDATE mini_chat.chat_turns SET lease_until = now() + interval '20 s'")
+            with anyio.fail_after(1):
+                await other.reaper.sweep()
+        turn = await only_turn(database, chat_id)
+        assert (turn["state"], turn["owner_epoch"]) == ("running", 1)
 
 
 async def test_beats_and_reapers_at_once_leave_every_turn_to_one_of_them(database: Database) -> None:

@@ -1,0 +1,84 @@
+"""What a turn costs the database: reliability.md 8, and decision 16."""
+
+import anyio
+import pytest
+
+from domain.chats.service import ChatDraft
+from domain.ids import ChatId
+from domain.streaming.events import Done
+from domain.telemetry.trace_context import new_trace
+from domain.turns.models import SendCommand
+from tests.fakes.providers import FunctionProvider, saying
+from tests.harness.engine import Engine, a_chat, a_key, a_user, read_all, running_engine
+from tests.harness.postgres import Database
+from tests.harness.statements import StatementCounter
+from tests.integration.turns.spoken import Spoken
+
+pytestmark = pytest.mark.postgres
+
+MOST_BEFORE, MOST_AFTER = 7, 6
+WHO = a_user()
+
+
+async def costs(engine: Engine, spoken: Spoken, command: SendCommand, deltas: int) -> tuple[int, int, int]:
+    """Statements until the stream begins, while it runs, and from the end of the answer on."""
+    pools = (engine.pools.requests, engine.pools.reserved)
+    async with StatementCounter(*pools) as before:
+        conversation = await engine.turns.send(WHO, command, new_trace())
+    async with StatementCounter(*pools) as meanwhile:
+        for _ in range(deltas):
+            await spoken.say("a", conversation)
+    async with StatementCounter(*pools) as after:
+        spoken.finish()
+        _, last = (await read_all(conversation.reader))[-1]
+    assert isinstance(last, Done)
+    return before.count, meanwhile.count, after.count
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+@pytest.mark.parametrize("creating", [True, False])
+@pytest.mark.parametrize("deltas", [1, 100])
+async def test_a_turn_stays_within_its_statements_and_a_delta_costs_none(
+    database: Database, *, keyed: bool, creating: bool, deltas: int
+) -> None:
+    spoken = Spoken()
+    async with running_engine(database.dsn, spoken) as engine:
+        target: ChatId | ChatDraft = ChatDraft() if creating else await a_chat(engine, WHO)
+        command = SendCommand(target=target, content="Hello", request_id=a_key() if keyed else None)
+        before, meanwhile, after = await costs(engine, spoken, command, deltas)
+    assert 0 < before <= MOST_BEFORE
+    assert meanwhile == 0
+    assert 0 < after <= MOST_AFTER
+
+
+async def test_a_longer_conversation_costs_no_more_statements(database: Database) -> None:
+    spoken = Spoken()
+    async with running_engine(database.dsn, spoken) as engine:
+        command = SendCommand(target=await a_chat(engine, WHO), content="Hello")
+        paid = [await costs(engine, spoken, command, deltas=1) for _ in range(5)]
+    assert paid == [paid[0]] * 5
+
+
+async def test_a_replay_reads_once_and_calls_no_provider(database: Database) -> None:
+    spoken = Spoken()
+    async with running_engine(database.dsn, spoken) as engine:
+        command = SendCommand(target=await a_chat(engine, WHO), content="Hello", request_id=a_key())
+        await costs(engine, spoken, command, deltas=1)
+        async with StatementCounter(engine.pools.requests, engine.pools.reserved) as replay:
+            await engine.turns.send(WHO, command, new_trace())
+    assert 0 < replay.count <= 3
+    assert len(spoken.requests) == 1
+
+
+async def test_a_beat_costs_the_same_for_one_turn_and_for_many(database: Database) -> None:
+    async with running_engine(database.dsn, FunctionProvider(saying("never", gate=anyio.sleep_forever))) as engine:
+        counts = []
+        for _ in range(3):
+            await engine.send(WHO, await a_chat(engine, WHO))
+            # A connection learns the types of a statement's values once.
+            await engine.beat.beat()
+            async with StatementCounter(engine.pools.reserved) as beat:
+                await engine.beat.beat()
+            counts.append(beat.count)
+    assert counts == [counts[0]] * 3
+    assert counts[0] <= 3
