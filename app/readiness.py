@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from api.rest.health import Check, Health
 from infra.postgres.engine import Pools
+from infra.postgres.role_check import NEWEST_VERSION, OLDEST_VERSION
 
 
 def readiness_checks(pools: Pools) -> Mapping[str, Check]:
@@ -19,4 +20,12 @@ def readiness_checks(pools: Pools) -> Mapping[str, Check]:
             await connection.execute(text("SELECT 1"))
         return Health.OK
 
-    return {"database": database}
+    async def migrations() -> Health:
+        async with pools.reserved.connect() as connection:
+            version = await connection.scalar(text("SELECT version_num FROM mini_chat.schema_migrations"))
+        return Health.OK if OLDEST_VERSION <= version <= NEWEST_VERSION else Health.FAILED
+
+    async def loaded() -> Health:
+        return Health.OK
+
+    return {"database": database, "migrations": migrations, "catalogue": loaded, "credentials": loaded}

@@ -17,7 +17,6 @@ class SpanName(StrEnum):
     CREATE = "turn.create"
     PROVIDER = "provider.stream"
     FINALISE = "turn.finalise"
-    REPLAY = "turn.replay"
     REAP = "turn.reap"
 
 
@@ -27,14 +26,9 @@ class Counted(StrEnum):
     STREAM_STARTED = "stream_started"
     STREAM_COMPLETED = "stream_completed"
     STREAM_FAILED = "stream_failed"
-    STREAM_INCOMPLETE = "stream_incomplete"
     STREAM_DISCONNECTED = "stream_disconnected"
     STREAM_REPLAY = "stream_replay"
-    READER_DROPPED = "reader_dropped"
-    TURN_REFUSED = "turn_refused"
     GRAMMAR_VIOLATION = "grammar_violation"
-    PROVIDER_EVENTS_IGNORED = "provider_events_ignored"
-    UNKNOWN_ERROR_CODE = "unknown_error_code"
     LOST_RACE = "lost_race"
     LEASE_LOST = "lease_lost"
     FINALIZE_RETRY = "finalize_retry"
