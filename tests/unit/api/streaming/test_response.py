@@ -232,13 +232,15 @@ async def test_an_answer_whose_head_cannot_be_sent_ends_the_connection_too() -> 
 
 
 async def test_a_slow_but_steady_client_is_kept() -> None:
-    live = Live(KeepAlive(ping_interval=HOUR, send_deadline=4 * SOON))
+    """The deadline is that of one send; together these take longer."""
+    deadline = timedelta(milliseconds=200)
+    live = Live(KeepAlive(ping_interval=HOUR, send_deadline=deadline))
     async with live.opened() as exchange:
         await chunks(exchange, 1)
-        for number in range(2, 8):
+        for number in range(2, 12):
             exchange.stall_send()
             live.feed.publish(DELTA)
-            await anyio.sleep(SOON.total_seconds())
+            await anyio.sleep(deadline.total_seconds() / 8)
             exchange.resume_send()
             assert await chunks(exchange, 1) == [frame(number, DELTA)]
 
