@@ -20,6 +20,6 @@ async def every(interval: timedelta, name: str, work: Callable[[], Awaitable[Non
             await work()
         except ServiceUnavailable:
             _log.warning("periodic_round_skipped", extra={"loop": name})
-        except Exception:  # noqa: BLE001 - one bad round must end neither the loop nor its neighbours
+        except Exception:
             _log.exception("periodic_round_failed", extra={"loop": name})
         await anyio.sleep(interval.total_seconds() * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - jitter

@@ -38,7 +38,7 @@ class Reaper:
         for turn in await self._leases.claim_expired(self._owner, self._lease, _BATCH):
             try:
                 await self._end(turn)
-            except Exception:  # noqa: BLE001 - one bad turn must not delay its neighbours
+            except Exception:
                 _log.exception("turn_not_reaped", extra={"turn_id": str(turn.turn_id)})
                 self._telemetry.count(Counted.REAP_FAILED)
 

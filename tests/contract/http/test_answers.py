@@ -7,8 +7,8 @@ from litestar import Controller, get
 from litestar.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from api.streaming.direct_send import direct_send
 from api.rest.endpoint import endpoint
+from api.streaming.direct_send import direct_send
 from domain.auth.policy import Action
 from tests.contract.http.world import CHATS, create_world
 
