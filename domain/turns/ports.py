@@ -77,15 +77,15 @@ class TurnTx(Protocol):
 class Leases(Protocol):
     """The statements that span tenants: they return ids and flags, no content."""
 
-    async def beat(
-        self, owned: Sequence[TurnBrief], grown: Sequence[SavedPart], lease: timedelta
-    ) -> Mapping[TurnId, StopReason | None]:
-        """Extends every lease still ours and stores what its answer has grown by, in one transaction.
+    async def renew(self, owned: Sequence[TurnBrief], lease: timedelta) -> Mapping[TurnId, StopReason | None]:
+        """Extends every lease still ours, and tells for each why somebody asked for its cancellation, if anybody did.
 
-        Tells for each turn renewed why somebody asked for its cancellation, if anybody did. One that is missing
-        from the answer is locked, ended or owned by somebody else, and none of its text was stored.
-        Raises ServiceUnavailable.
+        A turn that is missing from the answer is locked, ended or owned by somebody else. Raises ServiceUnavailable.
         """
+        ...
+
+    async def save(self, parts: Sequence[SavedPart]) -> None:
+        """Stores what answers have grown by; a part that is there already stays as it is. Raises ServiceUnavailable."""
         ...
 
     async def claim_expired(self, owner: OwnerId, lease: timedelta, at_most: int) -> Sequence[LeasedTurn]:

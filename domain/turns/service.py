@@ -4,7 +4,7 @@ import msgspec
 
 from domain.auth.policy import Action, Policy
 from domain.clock import Clock
-from domain.errors import ServiceUnavailable
+from domain.errors import ChatNotFound, ServiceUnavailable
 from domain.ids import ChatId, RequestId, uuid7
 from domain.scope import scope_for
 from domain.streaming.channel import Reader, Recording
@@ -92,8 +92,9 @@ class TurnService:
         return Conversation(chat_id=chat_id, request_id=request_id, reader=reader, is_new_turn=True)
 
     async def outcome(self, who: Subject, conversation: Conversation, trace: TraceContext) -> UnaryAnswer:
-        """Reads the turn to its end and returns what is stored. Raises TurnEnded when it did not complete.
+        """Reads the turn to its end and returns what is stored.
 
+        Raises TurnEnded when it did not complete, ChatNotFound when its chat has been deleted since.
         A reader that leaves meanwhile is told `turn_cancelled`, whether its turn goes on or not.
         """
         terminal = await _terminal_of(conversation.reader)
@@ -105,7 +106,7 @@ class TurnService:
             turn = gate.same_request if gate is not None else None
             answer = await tx.turns.answer(turn.id) if turn is not None else None
         if answer is None:
-            raise ServiceUnavailable
+            raise ChatNotFound
         return UnaryAnswer(answer=answer, is_new_turn=conversation.is_new_turn)
 
 

@@ -99,16 +99,14 @@ class PostgresLeases:
         self._opening = f"BEGIN; SET LOCAL ROLE mini_chat_ops; SELECT {limits.settings()}"
         self._ending = limits.ending
 
-    async def beat(
-        self, owned: Sequence[TurnBrief], grown: Sequence[SavedPart], lease: timedelta
-    ) -> Mapping[TurnId, StopReason | None]:
+    async def renew(self, owned: Sequence[TurnBrief], lease: timedelta) -> Mapping[TurnId, StopReason | None]:
         async with transaction(self._engine, self._opening, self._ending) as connection:
             rows = await connection.execute(_RENEW, {**_fences(owned), "lease": lease})
-            renewed = {TurnId(row.id): StopReason(row.cancel_reason) if row.cancelled else None for row in rows}
-            savable = [part for part in grown if part.brief.turn_id in renewed]
-            if savable:
-                await connection.execute(_SAVE, _parts(savable))
-        return renewed
+            return {TurnId(row.id): StopReason(row.cancel_reason) if row.cancelled else None for row in rows}
+
+    async def save(self, parts: Sequence[SavedPart]) -> None:
+        async with transaction(self._engine, self._opening, self._ending) as connection:
+            await connection.execute(_SAVE, _parts(parts))
 
     async def claim_expired(self, owner: OwnerId, lease: timedelta, at_most: int) -> Sequence[LeasedTurn]:
         async with transaction(self._engine, self._opening, self._ending) as connection:

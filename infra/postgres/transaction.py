@@ -47,6 +47,7 @@ async def transaction(engine: AsyncEngine, opening: str, ending: timedelta) -> A
     """
     with translated():
         connection = await engine.connect()
+        driver: asyncpg.Connection | None = None
         answered = False
         try:
             driver = await driver_of(connection)
@@ -58,7 +59,7 @@ async def transaction(engine: AsyncEngine, opening: str, ending: timedelta) -> A
         except (TimeoutError, OutcomeUnknown):
             raise
         except asyncpg.InterfaceError as error:
-            if driver.is_closed():
+            if driver is None or driver.is_closed():
                 raise asyncpg.ConnectionDoesNotExistError("closed meanwhile") from error
             raise
         except Exception:

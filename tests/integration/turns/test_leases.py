@@ -34,23 +34,26 @@ NEVER = saying("never", gate=anyio.sleep_forever)
 
 
 class LossyLeases:
-    """Real leases behind a database that cannot be reached, `before` anything happened or `after` all of it did."""
+    """Real leases behind a database that may be out of reach; parts may get lost `before` or `after` they are stored."""
 
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
-        self.lost: str | None = None
+        self.unreachable = False
+        self.parts_lost: str | None = None
         self.sent: list[list[tuple[int, str]]] = []
 
-    async def beat(
-        self, owned: Sequence[TurnBrief], grown: Sequence[SavedPart], lease: timedelta
-    ) -> Mapping[TurnId, StopReason | None]:
-        self.sent.append([(part.part_no, part.body) for part in grown])
-        if self.lost == "before":
+    async def renew(self, owned: Sequence[TurnBrief], lease: timedelta) -> Mapping[TurnId, StopReason | None]:
+        if self.unreachable:
             raise ServiceUnavailable
-        renewed = await self._leases.beat(owned, grown, lease)
-        if self.lost == "after":
+        return await self._leases.renew(owned, lease)
+
+    async def save(self, parts: Sequence[SavedPart]) -> None:
+        self.sent.append([(part.part_no, part.body) for part in parts])
+        if self.parts_lost == "before":
             raise ServiceUnavailable
-        return renewed
+        await self._leases.save(parts)
+        if self.parts_lost == "after":
+            raise ServiceUnavailable
 
     async def claim_expired(self, owner: OwnerId, lease: timedelta, at_most: int) -> Sequence[LeasedTurn]:
         return await self._leases.claim_expired(owner, lease, at_most)
@@ -137,18 +140,33 @@ async def test_a_part_nobody_confirmed_is_sent_again_unchanged(database: Databas
         chat_id, conversation = await a_running_turn(owner, who)
         beat, lossy = a_beat(owner, SetClock())
         await spoken.say("one ", conversation)
-        lossy.lost = lost
+        lossy.parts_lost = lost
         for piece in ("two ", "three "):
             with pytest.raises(ServiceUnavailable):
                 await beat.beat()
             await spoken.say(piece, conversation)
-        lossy.lost = None
+        lossy.parts_lost = None
         await beat.beat()
         await beat.beat()
         assert lossy.sent == [[(1, "one ")], [(1, "one ")], [(1, "one ")], [(2, "two three ")]]
         await expire_leases(database)
         await other.reaper.sweep()
         assert await answers_of(database, chat_id) == [Answer("one two three ", is_partial=True)]
+
+
+async def test_parts_that_cannot_be_stored_cost_no_lease(database: Database) -> None:
+    spoken, who = Spoken(), a_user()
+    async with two_processes(database, spoken) as (owner, other):
+        chat_id, conversation = await a_running_turn(owner, who)
+        beat, lossy = a_beat(owner, SetClock())
+        await spoken.say("one ", conversation)
+        await expire_leases(database)
+        lossy.parts_lost = "before"
+        with pytest.raises(ServiceUnavailable):
+            await beat.beat()
+        await other.reaper.sweep()
+        assert len(owner.supervisor.running_turns()) == 1
+        assert await unexpired(database) == {chat_id}
 
 
 async def test_an_owner_learns_from_its_beat_that_its_turn_was_ended_and_changes_nothing(database: Database) -> None:
@@ -270,7 +288,7 @@ async def test_a_process_that_is_blind_for_too_long_stops_its_turns_and_leaves_t
         chat_id, conversation = await a_running_turn(engine, a_user())
         beat, lossy = a_beat(engine, clock, blind_limit=timedelta(seconds=30))
         await beat.beat()
-        lossy.lost = "before"
+        lossy.unreachable = True
         clock.seconds += 29
         with pytest.raises(ServiceUnavailable):
             await beat.beat()
@@ -291,8 +309,8 @@ async def test_a_process_that_was_idle_is_not_blind(database: Database) -> None:
         clock.seconds += 3_600
         await beat.beat()
         await a_running_turn(engine, a_user())
-        lossy.lost = "before"
+        lossy.unreachable = True
         with pytest.raises(ServiceUnavailable):
             await beat.beat()
         assert len(engine.supervisor.running_turns()) == 1
-        assert lossy.sent == [[]]
+        assert lossy.sent == []
