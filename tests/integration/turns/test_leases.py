@@ -34,7 +34,7 @@ NEVER = saying("never", gate=anyio.sleep_forever)
 
 
 class LossyLeases:
-    """Real leases behind a database that may be out of reach; parts may get lost `before` or `after` they are stored."""
+    """Real leases; the database may be out of reach, and parts may get lost `before` or `after` they are stored."""
 
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
