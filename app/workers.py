@@ -23,6 +23,7 @@ from infra.telemetry.logs import configure_logs
 
 _log = logging.getLogger(__name__)
 _RESTART_PAUSE_S = 1.0
+_DISPOSE_WITHIN_S = 5.0
 _ORPHAN_LIVES_S = 4.0
 
 
@@ -47,7 +48,8 @@ async def _rehearse(settings: Settings, address: str) -> None:
     try:
         await check_database(runtime.pools)
     finally:
-        await runtime.pools.dispose()
+        with anyio.move_on_after(_DISPOSE_WITHIN_S, shield=True):
+            await runtime.pools.dispose()
 
 
 async def _pass_signals_on(team: "list[_Worker]") -> None:

@@ -66,7 +66,7 @@ class TurnActor:
     async def run(self) -> None:
         try:
             await self._run_to_its_end()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # noqa: ASYNC103 - re-raised when it is ours
             # Nobody's cancellation: it comes from a future that was cancelled while we waited for it.
             if _being_cancelled():
                 raise

@@ -63,7 +63,7 @@ async def transaction(engine: AsyncEngine, opening: str, ending: timedelta) -> A
                 raise asyncpg.ConnectionDoesNotExistError("closed meanwhile") from error
             raise
         except Exception:
-            answered = await _rolled_back(connection, ending)
+            answered = await _rolled_back(connection, ending)  # noqa: ASYNC120 - shields itself
             raise
         finally:
             with anyio.CancelScope(shield=True):
