@@ -10,32 +10,16 @@ import pytest
 
 from tests.harness.bridge import Answer
 from tests.harness.client import Client
-from tests.harness.postgres import Database
-from tests.harness.service import Service, serving, settings
+from tests.harness.service import Service
 from tests.harness.upstream import DONE, Upstream, finish, sse, text
 
 CALLERS = 50
 SHORT = sse(text("Once"), 0.5, finish(), DONE)
 
 
-@pytest.fixture(scope="module")
-async def upstream(anyio_backend: object) -> AsyncIterator[Upstream]:
-    async with Upstream() as upstream:
-        upstream.reply(SHORT)
-        yield upstream
-
-
-@pytest.fixture(scope="module")
-async def service(
-    shared_database: Database, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Service]:
-    env = settings(shared_database, {"echo": "mock-echo"}, upstream)
-    async with serving(tmp_path_factory.mktemp("sends"), shared_database, env) as service:
-        yield service
-
-
 @pytest.fixture
-async def client(service: Service) -> AsyncIterator[Client]:
+async def client(service: Service, upstream: Upstream) -> AsyncIterator[Client]:
+    upstream.reply(SHORT)
     async with service.caller() as client:
         yield client
 

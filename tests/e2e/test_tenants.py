@@ -19,13 +19,6 @@ MODELS = {"echo": "mock-echo"}
 SECRET = "CNRY-of-acme"
 
 
-@pytest.fixture(scope="module")
-async def service(shared_database: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    env = settings(shared_database, MODELS)
-    async with serving(tmp_path_factory.mktemp("tenants"), shared_database, env) as service:
-        yield service
-
-
 @pytest.fixture
 async def client(service: Service) -> AsyncIterator[Client]:
     async with service.caller(await token(service, "acme", "ada")) as client:

@@ -100,20 +100,12 @@ async def test_ctrl_c_waits_for_turns_but_not_for_a_balancer(tmp_path: Path, dat
     async with (
         draining(tmp_path, database, accept_window="30s", turn_deadline="20s") as client,
         client.stream(model="short") as stream,
+        await anyio.connect_tcp("127.0.0.1", client.server.port),
     ):
         await stream.first("delta")
         client.server.signal(signal.SIGINT)
         assert (await stream.end()).event == "done"
         assert await exited_within(client.server, 3) == 0
-
-
-async def test_an_idle_server_stops_at_once_whoever_is_connected(tmp_path: Path, database: Database) -> None:
-    async with (
-        draining(tmp_path, database, accept_window="0s") as client,
-        await anyio.connect_tcp("127.0.0.1", client.server.port),
-    ):
-        client.server.signal(signal.SIGTERM)
-        assert await exited_within(client.server, 2) == 0
 
 
 async def test_a_send_let_in_before_the_drain_gets_its_terminal_event_after_it(

@@ -1,18 +1,13 @@
 """A provider that fails: the reader is told one code, the rows say the same, the chat lives on (api.md 4.8)."""
 
-from collections.abc import AsyncIterator
-
 import msgspec
 import pytest
 
 from tests.harness.client import Client
-from tests.harness.postgres import Database
-from tests.harness.processes import free_port
-from tests.harness.service import Service, serving, settings
+from tests.harness.service import Service
 from tests.harness.upstream import DONE, Action, Reply, Upstream, finish, frame, refusal, sse, text
 
 CANARY = "CNRY-the-provider-said-this"
-PATIENCE = "300ms"
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +17,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     partial: str = ""
     retry_after_ms: int | None = None
-    model: str = "remote"
+    model: str = "hasty"
 
 
 def refused(status: int, code: str | None = None, **headers: str) -> Reply:
@@ -74,29 +69,10 @@ FAULTS = {
 EVERY_FAULT = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 
 
-@pytest.fixture(scope="module")
-async def service(
-    shared_database: Database, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Service]:
-    env = settings(shared_database, {"echo": "mock-echo"}, upstream) | {
-        "MINI_CHAT_DEADLINE_FIRST_BYTE": PATIENCE,
-        "MINI_CHAT_DEADLINE_FIRST_TOKEN": PATIENCE,
-        "MINI_CHAT_DEADLINE_INTER_TOKEN": PATIENCE,
-        "MINI_CHAT_PROVIDERS__CLOSED__KIND": "openai_chat",
-        "MINI_CHAT_PROVIDERS__CLOSED__BASE_URL": f"http://127.0.0.1:{free_port()}",
-        "MINI_CHAT_PROVIDERS__CLOSED__ALLOW_HTTP": "true",
-        "MINI_CHAT_PROVIDERS__CLOSED__ALLOW_PRIVATE_NETWORK": "true",
-    }
-    models = msgspec.json.decode(env["MINI_CHAT_MODELS"])
-    models.append({"id": "closed", "provider_id": "closed", "provider_model_id": "closed"})
-    env["MINI_CHAT_MODELS"] = msgspec.json.encode(models).decode()
-    async with serving(tmp_path_factory.mktemp("faults"), shared_database, env) as service:
-        yield service
-    assert CANARY not in service.server.output()
-
-
 @EVERY_FAULT
-async def test_a_fault_is_told_and_stored_under_its_code(client: Client, upstream: Upstream, fault: Fault) -> None:
+async def test_a_fault_is_told_and_stored_under_its_code(
+    client: Client, service: Service, upstream: Upstream, fault: Fault
+) -> None:
     upstream.reply(fault.reply)
     calls = len(upstream.exchanges)
     chat_id = await client.chat(model=fault.model)
@@ -109,8 +85,8 @@ async def test_a_fault_is_told_and_stored_under_its_code(client: Client, upstrea
         fault.retry_after_ms,
     )
     assert stream.text == fault.partial
-    assert CANARY not in str(stream.frames)
-    assert len(upstream.exchanges) - calls == (fault.model == "remote")
+    assert CANARY not in str(stream.frames) + service.server.output()
+    assert len(upstream.exchanges) - calls == (fault.model == "hasty")
     user, *answers = await client.messages(chat_id)
     assert (user["content"], user["status"]) == ("Hello", "complete")
     kept = [(fault.partial, "partial")] if fault.partial else []

@@ -1,7 +1,7 @@
 """The reader goes away: the turn follows its on_disconnect rule, and the upstream is let go at once (api.md 4.7)."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,8 +10,7 @@ import pytest
 
 from tests.harness.client import API, Client
 from tests.harness.eventually import eventually, until
-from tests.harness.postgres import Database
-from tests.harness.service import Service, serving, settings
+from tests.harness.service import Service
 from tests.harness.sse_client import EventStream
 from tests.harness.upstream import DONE, Action, Exchange, Reply, Upstream, finish, sse, text
 
@@ -21,15 +20,6 @@ SILENT = sse(Action.HANG)
 
 Leave = Callable[[EventStream], None]
 LEAVES = pytest.mark.parametrize("leave", [EventStream.hang_up, EventStream.reset], ids=["FIN", "RST"])
-
-
-@pytest.fixture(scope="module")
-async def service(
-    shared_database: Database, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Service]:
-    env = settings(shared_database, {"echo": "mock-echo"}, upstream)
-    async with serving(tmp_path_factory.mktemp("leaves"), shared_database, env) as service:
-        yield service
 
 
 async def call_of(upstream: Upstream, number: int) -> Exchange:

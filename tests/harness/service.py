@@ -1,10 +1,12 @@
 """A real server over the test session's PostgreSQL, its callers, and the audit when they are done."""
 
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import anyio
 import msgspec
 
 from tests.harness.auditor import audit
@@ -12,6 +14,16 @@ from tests.harness.client import Client, calling
 from tests.harness.postgres import Database
 from tests.harness.processes import Server, mini_chat
 from tests.harness.upstream import Upstream
+
+STOPS_WITHIN_S: Final = 5
+REMOTE: Final = {
+    "id": "remote",
+    "provider_id": "openai",
+    "provider_model_id": "remote",
+    "context_window": 2_000_000,
+    "max_output_tokens": 1_000_000,
+}
+"""The model at the upstream; it may say more than any socket buffers."""
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,30 +38,34 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
             await audit(self.database.superuser_dsn, client.streams)
 
 
-def settings(database: Database, models: Mapping[str, str], upstream: Upstream | None = None) -> dict[str, str]:
+def settings(
+    database: Database, scripts: Mapping[str, str], upstream: Upstream | None = None, *models: Mapping[str, Any]
+) -> dict[str, str]:
     """The environment of a server with these models, which stops without waiting for anybody."""
-    env = {"OPENAI_BASE_URL": upstream.url} if upstream is not None else {}
+    env = {} if upstream is None else {"OPENAI_BASE_URL": upstream.url}
+    remote = () if upstream is None else (REMOTE,)
     return env | {
         "MINI_CHAT_DATABASE_URL": database.dsn,
-        "MINI_CHAT_MODELS": model_list(models, remote=upstream is not None),
+        "MINI_CHAT_MODELS": model_list(scripts, *remote, *models),
         "MINI_CHAT_DRAIN_ACCEPT_WINDOW": "0s",
         "MINI_CHAT_DRAIN_TURN_DEADLINE": "100ms",
     }
 
 
-def model_list(scripts: Mapping[str, str], *, remote: bool = False) -> str:
-    """Scripted models by id, the first by default, and `remote` at the upstream."""
+def model_list(scripts: Mapping[str, str], *further: Mapping[str, Any]) -> str:
+    """Scripted models by id, the first of them the default, and further ones."""
     entries: list[dict[str, Any]] = [
         {"id": name, "provider_id": "scripted", "provider_model_id": script} for name, script in scripts.items()
     ]
-    if remote:
-        remote_model = {"id": "remote", "provider_id": "openai", "provider_model_id": "remote"}
-        entries.append(remote_model | {"context_window": 2_000_000, "max_output_tokens": 1_000_000})
     entries[0]["is_default"] = True
-    return msgspec.json.encode(entries).decode()
+    return msgspec.json.encode([*entries, *further]).decode()
 
 
 @asynccontextmanager
 async def serving(folder: Path, database: Database, env: Mapping[str, str], *arguments: str) -> AsyncIterator[Service]:
+    """Stopped by SIGTERM in the end, which has to succeed."""
     async with mini_chat(folder, *arguments, env=env) as server:
         yield Service(server=server, database=database)
+        server.signal(signal.SIGTERM)
+        with anyio.fail_after(STOPS_WITHIN_S):
+            assert await server.exited() == 0, server.output()
