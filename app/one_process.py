@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import NoReturn
 
 import anyio
+from anyio.abc import TaskStatus
 
 from api.rest.edge import any_host
 from app.bootstrap import build
@@ -45,7 +46,7 @@ async def serve_on(settings: Settings, address: str, listener: socket.socket, an
         HeadLimits(within=settings.http.head_timeout),
     )
     async with running(runtime, settings), anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, runtime, server, settings.drain)
+        await tasks.start(_stop_on_signal, runtime, server, settings.drain)
         # What exists by now lives as long as the process; the collector need not look at it for every thousand deltas.
         gc.collect()
         gc.freeze()
@@ -55,8 +56,15 @@ async def serve_on(settings: Settings, address: str, listener: socket.socket, an
         tasks.cancel_scope.cancel()
 
 
-async def _stop_on_signal(runtime: Runtime, server: WebServer, drain: DrainSettings) -> None:
+async def _stop_on_signal(
+    runtime: Runtime,
+    server: WebServer,
+    drain: DrainSettings,
+    *,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         first = await anext(signals)
         runtime.drain.begin()
         async with anyio.create_task_group() as patience:

@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 import anyio
 import click
 import uvloop
+from anyio.abc import TaskStatus
 
 from app.bootstrap import build
 from app.database import check_database
@@ -35,7 +36,7 @@ async def supervise(settings: Settings, address: str, listener: socket.socket) -
     await _rehearse(settings, address)
     team = [_Worker(settings, address, listener) for _ in range(settings.http.workers)]
     async with anyio.create_task_group() as watching:
-        watching.start_soon(_pass_signals_on, team)
+        await watching.start(_pass_signals_on, team)
         async with anyio.create_task_group() as running:
             for worker in team:
                 running.start_soon(worker.keep_running)
@@ -52,8 +53,9 @@ async def _rehearse(settings: Settings, address: str) -> None:
             await runtime.pools.dispose()
 
 
-async def _pass_signals_on(team: "list[_Worker]") -> None:
+async def _pass_signals_on(team: "list[_Worker]", *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for received in signals:
             for worker in team:
                 worker.stop(received)
