@@ -18,9 +18,9 @@ from tests.harness.processes import free_port
 MAX_BODY_BYTES = 64 * 1024
 
 
-def assembled_app(folder: Path) -> ASGIApp:
+def assembled_app(folder: Path, body_idle_timeout: timedelta = timedelta(seconds=30)) -> ASGIApp:
     """Asks for no credential, as the dev mode does."""
-    runtime = _runtime(folder)
+    runtime = _runtime(folder, body_idle_timeout)
     return create_http_app(runtime.rest, clock=runtime.clock)
 
 
@@ -28,7 +28,7 @@ def assembled_framework(folder: Path) -> Litestar:
     return create_framework_app(_runtime(folder).rest, gateway_prefix="", url_prefix="/mini-chat")
 
 
-def _runtime(folder: Path) -> Runtime:
-    http = HttpSettings(max_body_bytes=MAX_BODY_BYTES, body_idle_timeout=timedelta(milliseconds=20))
+def _runtime(folder: Path, body_idle_timeout: timedelta = timedelta(seconds=30)) -> Runtime:
+    http = HttpSettings(max_body_bytes=MAX_BODY_BYTES, body_idle_timeout=body_idle_timeout)
     address = f"postgresql://nobody@127.0.0.1:{free_port()}/nowhere"
     return build(Settings(data_dir=folder, http=http), address, {})

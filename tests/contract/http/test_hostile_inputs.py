@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -216,7 +217,9 @@ async def test_a_body_that_grows_too_large_is_read_no_further(app: ASGIApp, case
             assert sent <= MAX_BODY_BYTES + 2048
 
 
-async def test_a_body_that_stalls_is_given_up(app: ASGIApp, cases: list[Case]) -> None:
+async def test_a_body_that_stalls_is_given_up(folder: Path, cases: list[Case]) -> None:
+    app = assembled_app(folder, body_idle_timeout=timedelta(milliseconds=20))
+
     async def stalling() -> AsyncIterator[bytes]:
         yield b'{"content":'
         await anyio.sleep_forever()

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -129,7 +128,7 @@ def create_world(
         cursors=Cursors(CursorKeys(current=b"k" * 32)),
         drain=drain,
         checks=checks or {},
-        limits=BodyLimits(max_bytes=64 * 1024, stall=timedelta(milliseconds=20)),
+        limits=BodyLimits(max_bytes=64 * 1024),
         further_controllers=further,
     )
     app = create_http_app(services, clock=clock, gateway_prefix=gateway_prefix, host_check=host_check)
