@@ -68,6 +68,6 @@ _dev:
 _install lock:
     @cmp -s {{ lock }} .venv/made-from || { \
         test -x .venv/bin/python || uv venv -q .venv; \
-        uv pip sync -q --require-hashes {{ lock }}; \
+        uv pip sync -q --compile-bytecode --require-hashes {{ lock }}; \
         uv pip install -q --no-deps -e .; \
         cp {{ lock }} .venv/made-from; }

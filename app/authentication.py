@@ -10,6 +10,7 @@ from infra.auth.jwt_tokens import JwtVerifier
 from infra.auth.key_cache import CachePolicy, KeyCache, LoadKeys
 from infra.auth.key_sources import JwksAddress, KeyFile
 from infra.auth.local_secret import local_secret
+from infra.auth.remembered_tokens import RememberedTokens
 from infra.auth.token_check import Expected
 
 DEV_SECRET_FILE = "dev-secret"  # noqa: S105 - the name of a file
@@ -18,8 +19,11 @@ DEV_SECRET_FILE = "dev-secret"  # noqa: S105 - the name of a file
 def token_verifier(auth: AuthSettings, data_dir: Path, clock: Clock) -> TokenVerifier:
     """In dev mode raises SecretFileUnusable when the data folder holds no usable secret and none can be made."""
     if auth.mode is AuthMode.DEV:
-        return DevVerifier(dev_secret(data_dir))
-    jwt = auth.jwt
+        return RememberedTokens(DevVerifier(dev_secret(data_dir)), clock)
+    return RememberedTokens(_jwt_verifier(auth.jwt, clock), clock)
+
+
+def _jwt_verifier(jwt: JwtSettings, clock: Clock) -> JwtVerifier:
     policy = CachePolicy(refresh_after=jwt.keys_refresh_after, usable_for=jwt.keys_usable_for, pause=jwt.fetch_pause)
     return JwtVerifier(
         KeyCache(_key_source(jwt), clock, policy),

@@ -7,7 +7,7 @@ import msgspec
 from api.rest.cursor import Cursors
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
-from api.rest.turns.controller import CreateAndSendController, SendController
+from api.rest.turns.controller import CreateAndSendController, SendController, Sending
 from api.streaming.response import KeepAlive
 from app.authentication import token_verifier
 from app.config_layers import Mistakes
@@ -83,7 +83,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             checks=readiness_checks(pools),
             limits=BodyLimits(max_bytes=settings.http.max_body_bytes, stall=settings.http.body_idle_timeout),
             further_controllers=(SendController, CreateAndSendController),
-            further_dependencies={"turns": turns, "keep_alive": _keep_alive(settings)},
+            further_dependencies={"sending": Sending(turns=turns, keep_alive=_keep_alive(settings))},
         ),
         clock=clock,
         telemetry=telemetry,

@@ -4,11 +4,13 @@ from typing import Any
 from uuid import UUID
 
 import anyio
+import msgspec
 from litestar import Controller, Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from api.rest.endpoint import endpoint
+from api.rest.gate import subject_of
 from api.rest.turns.idempotency import idempotency_key
 from api.rest.turns.schemas import MessageResultOut, NewChatSendIn, SendIn
 from api.streaming.disconnect import client_gone
@@ -27,7 +29,6 @@ from domain.errors import (
     ServiceUnavailable,
 )
 from domain.ids import ChatId
-from domain.subject import Subject
 from domain.telemetry.correlation import current_correlation
 from domain.telemetry.trace_context import TraceContext, new_trace
 from domain.turns.models import SendCommand
@@ -43,6 +44,13 @@ _REFUSALS: tuple[type[DomainError], ...] = (
     InputTooLong,
     ContextBudgetExceeded,
 )
+
+
+class Sending(msgspec.Struct, frozen=True, kw_only=True):
+    """What these handlers need, as one dependency: several would be resolved in a task each, for every send."""
+
+    turns: TurnService
+    keep_alive: KeepAlive
 
 
 class SendController(Controller):
@@ -63,12 +71,10 @@ class SendController(Controller):
         chat_id: FromPath[ChatId],
         request: Request[Any, Any, Any],
         data: JSONBody[SendIn],
-        subject: NamedDependency[Subject],
-        turns: NamedDependency[TurnService],
-        keep_alive: NamedDependency[KeepAlive],
+        sending: NamedDependency[Sending],
     ) -> TurnStreamResponse:
-        conversation = await turns.send(subject, data.command(chat_id, _key(request)), _trace())
-        return TurnStreamResponse(conversation.reader, keep_alive)
+        conversation = await sending.turns.send(subject_of(request), data.command(chat_id, _key(request)), _trace())
+        return TurnStreamResponse(conversation.reader, sending.keep_alive)
 
     @post(
         "/messages",
@@ -82,10 +88,9 @@ class SendController(Controller):
         chat_id: FromPath[ChatId],
         request: Request[Any, Any, Any],
         data: JSONBody[SendIn],
-        subject: NamedDependency[Subject],
-        turns: NamedDependency[TurnService],
+        sending: NamedDependency[Sending],
     ) -> MessageResultOut:
-        unary = await _answered(turns, subject, data.command(chat_id, _key(request)), request)
+        unary = await _answered(sending.turns, data.command(chat_id, _key(request)), request)
         return MessageResultOut.of(unary)
 
 
@@ -106,14 +111,14 @@ class CreateAndSendController(Controller):
         self,
         request: Request[Any, Any, Any],
         data: JSONBody[NewChatSendIn],
-        subject: NamedDependency[Subject],
-        turns: NamedDependency[TurnService],
-        keep_alive: NamedDependency[KeepAlive],
+        sending: NamedDependency[Sending],
     ) -> TurnStreamResponse:
-        conversation = await turns.send(subject, data.command(data.draft(), _key(request)), _trace())
+        conversation = await sending.turns.send(
+            subject_of(request), data.command(data.draft(), _key(request)), _trace()
+        )
         headers = _chat_headers(request, conversation.chat_id)
         extra = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        return TurnStreamResponse(conversation.reader, keep_alive, extra)
+        return TurnStreamResponse(conversation.reader, sending.keep_alive, extra)
 
     @post(
         "/chats:send",
@@ -126,18 +131,15 @@ class CreateAndSendController(Controller):
         self,
         request: Request[Any, Any, Any],
         data: JSONBody[NewChatSendIn],
-        subject: NamedDependency[Subject],
-        turns: NamedDependency[TurnService],
+        sending: NamedDependency[Sending],
     ) -> Response[MessageResultOut]:
-        unary = await _answered(turns, subject, data.command(data.draft(), _key(request)), request)
+        unary = await _answered(sending.turns, data.command(data.draft(), _key(request)), request)
         return Response(MessageResultOut.of(unary), headers=_chat_headers(request, unary.answer.chat_id))
 
 
-async def _answered(
-    turns: TurnService, subject: Subject, command: SendCommand, request: Request[Any, Any, Any]
-) -> UnaryAnswer:
+async def _answered(turns: TurnService, command: SendCommand, request: Request[Any, Any, Any]) -> UnaryAnswer:
     """Losing the connection while waiting counts as a disconnect, as it does on a stream."""
-    trace = _trace()
+    subject, trace = subject_of(request), _trace()
     conversation = await turns.send(subject, command, trace)
     answer: UnaryAnswer | DomainError = ServiceUnavailable()
     try:

@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 from api.rest.cursor import CursorKeys, Cursors
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
-from api.rest.turns.controller import CreateAndSendController, SendController
+from api.rest.turns.controller import CreateAndSendController, SendController, Sending
 from api.streaming.response import KeepAlive
 from app.drain import DrainSwitch
 from app.http_app import create_http_app
@@ -71,7 +71,7 @@ class World:
             checks={},
             limits=BodyLimits(max_bytes=64 * 1024, stall=timedelta(seconds=5)),
             further_controllers=(SendController, CreateAndSendController),
-            further_dependencies={"turns": self.engine.turns, "keep_alive": KeepAlive()},
+            further_dependencies={"sending": Sending(turns=self.engine.turns, keep_alive=KeepAlive())},
         )
         return cast("App", create_http_app(services, clock=clock))
 
