@@ -9,19 +9,19 @@ from tests.harness.service import Service, serving, settings
 from tests.harness.upstream import Upstream
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_database(postgres_server: PostgresServer) -> Iterator[Database]:
     with postgres_server.database() as database:
         yield database
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def upstream(anyio_backend: object) -> AsyncIterator[Upstream]:
     async with Upstream() as upstream:
         yield upstream
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def service(
     shared_database: Database, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Service]:

@@ -15,19 +15,19 @@ SEND_DEADLINE: Final = "300ms"
 PATIENCE: Final = {"headers": "300ms", "first_token": "300ms", "idle": "300ms"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_database(postgres_server: PostgresServer) -> Iterator[Database]:
     with postgres_server.database() as database:
         yield database
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def upstream(anyio_backend: object) -> AsyncIterator[Upstream]:
     async with Upstream() as upstream:
         yield upstream
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def service(
     shared_database: Database, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Service]:

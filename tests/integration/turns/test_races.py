@@ -87,7 +87,7 @@ async def test_a_deletion_that_races_a_send_leaves_no_turn_that_runs_or_says_oth
         with anyio.fail_after(5):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(send)
-                for _ in range(offset):
+                for _ in range(offset * offset):
                     await checkpoint()
                 await engine.chats.delete(who, chat_id)
         turns = await turns_of(database, chat_id)

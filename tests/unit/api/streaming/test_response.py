@@ -43,11 +43,11 @@ class Connection:
             self.messages.append(message)
 
         scope["extensions"] = {ABORT_EXTENSION: {"abort": self._abort}}
-        tasks_before = len(asyncio.all_tasks())
+        tasks_before = asyncio.all_tasks()
         try:
             await self._response(scope, receive, noted)
         finally:
-            self.tasks_left = len(asyncio.all_tasks()) - tasks_before
+            self.tasks_left = len(asyncio.all_tasks() - tasks_before)
 
     def _abort(self) -> None:
         self.aborted += 1
