@@ -11,6 +11,7 @@ asks the kernel for a fast shutdown when its parent dies, so nothing is left beh
 
 import fcntl
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -167,9 +168,11 @@ class EmbeddedPostgres:
         await self._create_database()
 
     async def _create_cluster(self, account: OsAccount) -> None:
-        """A cluster is made under another name first: one that was interrupted is never taken for a whole one."""
-        unfinished = self._folder / "cluster.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+        """A cluster is made under another name first: one that was interrupted is never taken for a whole one.
+
+        A name of its own each time, because what an interrupted initdb had started may write for a moment longer.
+        """
+        unfinished = self._folder / f"cluster.unfinished.{secrets.token_hex(4)}"
         _make_private(unfinished, account)
         options = ["--auth=trust", f"--username={SUPERUSER}", "--encoding=UTF8", "--locale=C.UTF-8"]
         if self._durability is Durability.DISPOSABLE:
@@ -181,6 +184,8 @@ class EmbeddedPostgres:
         if made.returncode != 0:
             raise EmbeddedPostgresFailed(f"initdb failed: {_last_line(made.stdout)}")
         unfinished.rename(self._cluster)
+        for leftover in self._folder.glob("cluster.unfinished*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _check_cluster(self, account: OsAccount) -> None:
         if self._cluster.stat().st_uid != account.uid:
