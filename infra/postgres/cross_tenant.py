@@ -18,11 +18,6 @@ from domain.streaming.ports import TurnBrief
 from domain.turns.models import LeasedTurn, SavedPart
 from infra.postgres.transaction import TransactionLimits, transaction
 
-_AS_OPS: Final = (
-    "BEGIN; SET LOCAL ROLE mini_chat_ops; SET LOCAL statement_timeout = '3s'; SET LOCAL lock_timeout = '2s'"
-)
-_ENDING: Final = timedelta(seconds=3)
-
 # A turn that is just being finalised is locked: it is passed over, so that it never delays the others.
 _RENEW: Final = text("""
     WITH mine AS (

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from infra.postgres.dsn import DIALECT, driver_dsn
+from infra.postgres.prepared import json_text
 
 _GRACE: Final = timedelta(seconds=1)
 """How much longer than the server the driver waits for a statement: only a silent server is cut off by it."""
@@ -52,7 +53,7 @@ def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> 
             max_overflow=0,
             pool_timeout=limits.acquire.total_seconds(),
             pool_use_lifo=True,
-            json_serializer=_json_text,
+            json_serializer=json_text,
             json_deserializer=msgspec.json.decode,
         )
         event.listen(engine.sync_engine, "handle_error", _cut_if_silent)
@@ -85,7 +86,3 @@ def _cut_if_silent(context: ExceptionContext) -> None:
     if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
         driver: Any = context.connection.connection.driver_connection
         driver.terminate()
-
-
-def _json_text(value: Any) -> str:
-    return msgspec.json.encode(value).decode()

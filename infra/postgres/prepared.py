@@ -7,6 +7,7 @@ They take part in the transaction of the connection like any other.
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from sqlalchemy.sql.base import Executable
 
@@ -29,3 +30,8 @@ class Prepared:
         """The first row, if there is any."""
         values = {**self._constants, **parameters}
         return await driver.fetchrow(self._text, *[values[name] for name in self._order])
+
+
+def json_text(value: object) -> str:
+    """JSON in the form the driver takes."""
+    return msgspec.json.encode(value).decode()

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 import asyncpg
-import msgspec
 from sqlalchemy import (
     BigInteger,
     BindParameter,
@@ -59,7 +58,7 @@ from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.message import MessageRow
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.orm.turn_part import TurnPartRow
-from infra.postgres.prepared import Prepared
+from infra.postgres.prepared import Prepared, json_text
 from infra.postgres.repositories.messages import MESSAGE_COLUMNS, message_of
 from infra.postgres.transaction import driver_of
 
@@ -361,7 +360,7 @@ class PostgresTurns:
             **_opening(turn, _FIRST_SEQ, lease),
             title=chat.title,
             is_temporary=chat.is_temporary,
-            chat_metadata=_json_text(chat.metadata),
+            chat_metadata=json_text(chat.metadata),
         )
 
     async def finish(self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult) -> bool:
@@ -401,7 +400,7 @@ def _opening(turn: NewTurn, user_seq: int, lease: timedelta) -> dict[str, object
         "user_message_id": turn.user_message_id,
         "planned_message_id": brief.message_id,
         "content": turn.content,
-        "metadata": None if turn.metadata is None else _json_text(turn.metadata),
+        "metadata": None if turn.metadata is None else json_text(turn.metadata),
         "trace_id": brief.trace.trace_id,
         "owner_id": turn.owner,
         "owner_epoch": brief.epoch,
@@ -423,7 +422,7 @@ def _ending(result: TurnResult) -> dict[str, object]:
         "stores_answer": result.text is not None,
         "text": result.text or "",
         "is_partial": result.state is not TurnState.COMPLETED,
-        "citations": _json_text(result.citations) if result.citations else None,
+        "citations": json_text(result.citations) if result.citations else None,
         "usage_source": result.usage_source,
         "input_tokens": result.input_tokens,
         "output_tokens": result.output_tokens,
@@ -431,10 +430,6 @@ def _ending(result: TurnResult) -> dict[str, object]:
         "total_ms": result.total_ms,
         "last_number": result.last_number,
     }
-
-
-def _json_text(value: object) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 def _summary(row: asyncpg.Record, chat_id: ChatId, request_id: RequestId) -> TurnSummary:

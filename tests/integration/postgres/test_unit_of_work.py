@@ -292,7 +292,7 @@ async def test_cancelled_at_any_await_a_transaction_is_whole_or_absent_and_the_p
             assert await exists(begin, ANN, first)
             break
         at += 1
-    assert at > (4 if warm else 6)
+    assert at > (5 if warm else 7)
 
 
 async def test_a_commit_once_sent_is_awaited_although_its_scope_is_cancelled(engine: AsyncEngine, admin: Admin) -> None:
