@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import msgspec
+from litestar.types import Scope
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.rest.problems import MEDIA_TYPE, problem_of
-from api.streaming.response import ABORT_EXTENSION
+from api.streaming.connection import offer_connection
+from app.connection import CycleConnection
+from app.outbox import Outbox
 from domain.clock import SystemClock
 from domain.errors import InvalidRequest
 from domain.ids import uuid7
@@ -29,9 +32,11 @@ class TurnProtocol(HttpToolsProtocol):
     """Lets a stream cut its connection off, and neither waits nor collects for an endless head."""
 
     limits: ClassVar[HeadLimits] = HeadLimits()
+    outbox: ClassVar[Outbox] = Outbox()
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._exchanges: list[CycleConnection] = []
         super().connection_made(transport)
         self._await_head()
 
@@ -44,6 +49,8 @@ class TurnProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._patience.cancel()
         super().connection_lost(exc)
+        for exchange in self._exchanges:
+            exchange.closed()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -56,7 +63,6 @@ class TurnProtocol(HttpToolsProtocol):
     @override
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
         if not self._in_head:
             self._await_head()
 
@@ -64,7 +70,18 @@ class TurnProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._patience.cancel()
         self._in_head = False
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            # The application has not run yet: its task was only made.
+            connection = CycleConnection(self.cycle, self.outbox)
+            offer_connection(cast("Scope", self.cycle.scope), connection)
+            self._exchanges.append(connection)
+
+    @override
+    def on_response_complete(self) -> None:
+        self._exchanges.pop(0).release()
+        super().on_response_complete()
 
     @override
     def send_400_response(self, msg: str) -> None:
@@ -78,7 +95,7 @@ class TurnProtocol(HttpToolsProtocol):
 
 def turn_protocol(limits: HeadLimits) -> type[TurnProtocol]:
     """The protocol class of a server with these limits: uvicorn makes its objects itself."""
-    return type("LimitedTurnProtocol", (TurnProtocol,), {"limits": limits})
+    return type("LimitedTurnProtocol", (TurnProtocol,), {"limits": limits, "outbox": Outbox()})
 
 
 def _is_answering(cycle: RequestResponseCycle | None) -> bool:

@@ -1,7 +1,6 @@
 """The outermost layer of the HTTP surface: ids, the headers every answer carries, and one log line per exchange.
 
-It touches the first message of an answer only; a body passes through one plain function call per message, and a
-stream may take `direct_send` to be rid even of that.
+It touches the first message of an answer only; a body passes through one plain function call per message.
 """
 
 import re
@@ -14,7 +13,6 @@ from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Sc
 
 from api.rest.problems import MEDIA_TYPE, Problem, problem_of
 from api.rest.refusals import AddressNotFound
-from api.streaming.direct_send import offer_direct_send
 from domain.clock import Clock, elapsed_ms
 from domain.errors import InvalidRequest
 from domain.ids import uuid7
@@ -71,7 +69,6 @@ class Edge:
             refusal = InvalidRequest.of("Host", "This server does not answer to this name.", "invalid_value")
             await answer.send_problem(problem_of(refusal, path))
         else:
-            offer_direct_send(scope, answer.direct)
             await self._app(scope, receive, answer.send)
 
     def _request_id(self, sent: str | None) -> str:
@@ -82,14 +79,14 @@ class _Answer:
     """Adds the common headers to the head of an answer, without replacing what a handler chose."""
 
     def __init__(self, send: Send, request_id: str) -> None:
-        self.direct = send
+        self._send = send
         self.status: int | None = None
         self._headers = (*_COMMON, (b"x-request-id", request_id.encode("ascii")))
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             message = self._completed(message)
-        await self.direct(message)
+        await self._send(message)
 
     async def send_problem(self, problem: Problem) -> None:
         headers = [

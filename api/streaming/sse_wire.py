@@ -1,6 +1,6 @@
 """Events as bytes of a `text/event-stream` (api.md 4.1): LF only, three lines a frame, no I/O."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
@@ -29,8 +29,10 @@ NAMES: dict[type[StreamEvent], bytes] = {
 _json = msgspec.json.Encoder()
 
 
-def frames(events: Iterable[Numbered]) -> bytes:
+def frames(events: Sequence[Numbered]) -> bytes:
     """All of them in one piece, so that what waited together leaves in one send."""
+    if len(events) == 1:
+        return frame(*events[0])
     return b"".join([frame(number, event) for number, event in events])
 
 

@@ -125,11 +125,17 @@ class TurnActor:
             for event in batch:
                 published = fold(event)
                 if published is not None:
-                    feed.publish(published)
+                    feed.append(published)
                     if feed.full:
-                        await feed.wait_for_room(self._limits.send_deadline)
+                        await self._make_room()
+            feed.announce()
             if self.transcript.ending is not None:
                 return
+
+    async def _make_room(self) -> None:
+        self.feed.announce()
+        if self.feed.full:
+            await self.feed.wait_for_room(self._limits.send_deadline)
 
     async def _settle(self, ending: Ending) -> None:
         terminal: Done | TurnError = turn_error("internal_error", self.brief.trace.trace_id, retryable=True)
@@ -140,8 +146,7 @@ class TurnActor:
         except Exception:
             _log.exception("turn_settlement_failed")
         finally:
-            self.feed.publish(terminal)
-            self.feed.close()
+            self.feed.end(terminal)
 
     def _closing(self, ending: Ending) -> Closing:
         return Closing(

@@ -1,11 +1,17 @@
 """One reader's view of a turn: a cursor on the tail."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from domain.streaming.events import Numbered
 from domain.streaming.tail import Tail
+
+Taker = Callable[[Sequence[Numbered]], bool]
+"""Takes all of the events at once and says True, or takes none and says False; it never waits."""
+
+_log = logging.getLogger(__name__)
 
 
 class ReaderDropped(Exception):
@@ -27,6 +33,10 @@ class Reader(Protocol):
         """
         ...
 
+    def hand_over_to(self, taker: Taker) -> None:
+        """Events that find `receive` waiting are offered to `taker` first, from the task that publishes them."""
+        ...
+
     def wake(self) -> None:
         """Makes a waiting `receive` return now, be it with nothing."""
         ...
@@ -39,7 +49,7 @@ class Reader(Protocol):
 class Receiver:
     """A Reader of a live turn. A cancelled wait loses nothing: the cursor moves only when events are handed over."""
 
-    __slots__ = ("_advanced", "_begun", "_gone", "_left", "_tail", "_waiter", "closed", "cursor", "dropped")
+    __slots__ = ("_advanced", "_begun", "_gone", "_left", "_tail", "_taker", "_waiter", "closed", "cursor", "dropped")
 
     def __init__(
         self, tail: Tail, cursor: int, advanced: Callable[[], None], left: "Callable[[Receiver], None]"
@@ -49,6 +59,7 @@ class Receiver:
         self._left = left
         # A bare future: an anyio.Event costs fifteen times as much, once for every delta of every reader.
         self._waiter: asyncio.Future[None] | None = None
+        self._taker: Taker | None = None
         self.cursor = cursor
         self._begun = False
         self._gone = False
@@ -82,6 +93,36 @@ class Receiver:
             self._advanced()
         return events
 
+    def hand_over_to(self, taker: Taker) -> None:
+        self._taker = taker
+
+    def announce(self) -> None:
+        """Says that there is something to have.
+
+        Whoever waits in `receive` holds nothing that is still to be delivered, so then, and only then, a taker may
+        have the events without that task being woken for them.
+        """
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._taker is None or not self._handed_over(self._taker):
+            self.wake()
+
+    def _handed_over(self, taker: Taker) -> bool:
+        events = self._tail.since(self.cursor)
+        if not events:
+            return False
+        try:
+            taken = taker(events)
+        except Exception:
+            # It runs inside the turn, which must not suffer for one of its readers.
+            _log.exception("reader_failed")
+            self.drop()
+            return True
+        if taken:
+            self.cursor = events[-1][0]
+            self._advanced()
+        return taken
+
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -100,6 +141,7 @@ class Receiver:
     def leave(self) -> None:
         """Ends the reading at once: what still waits may be forgotten by now, so it must not be waited for."""
         self._gone = True
+        self._taker = None  # it knows this reader: nobody should have to collect the two as garbage
         self.close()
         self._left(self)
 
@@ -121,6 +163,9 @@ class Recording:
     async def receive(self) -> Sequence[Numbered]:
         events, self._events = self._events, ()
         return events
+
+    def hand_over_to(self, taker: Taker) -> None:
+        """Nothing here is published."""
 
     def wake(self) -> None:
         """Nothing here ever waits."""

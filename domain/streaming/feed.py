@@ -41,12 +41,30 @@ class Feed:
 
     def publish(self, event: StreamEvent) -> None:
         """Raises PhaseViolation, and then nothing was published."""
+        self.append(event)
+        self.announce()
+
+    def append(self, event: StreamEvent) -> None:
+        """Publishes as soon as `announce` says so, and what is announced together is delivered together.
+
+        Raises PhaseViolation, and then nothing was appended.
+        """
         self._grammar.advance(event)
         self._tail.append(event)
-        for receiver in self._receivers:
-            receiver.wake()
+
+    def announce(self) -> None:
+        for receiver in tuple(self._receivers):
+            receiver.announce()
         if not self._receivers:
             self._tail.forget(self._tail.last)
+
+    def end(self, terminal: StreamEvent) -> None:
+        """The last event. Every reader receives it itself, however it had the others, and so learns of the end.
+
+        Raises PhaseViolation, and then nothing was appended.
+        """
+        self.append(terminal)
+        self.close()
 
     def close(self) -> None:
         """No event follows; readers end once they have taken what waits."""

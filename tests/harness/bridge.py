@@ -3,13 +3,24 @@
 Like uvicorn, `send` returns without suspending while the peer takes bytes, and swallows everything once it is gone.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import anyio
 import msgspec
+
+from api.streaming.connection import offer_connection
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -42,6 +53,8 @@ class Exchange:
     def __init__(self, body: Body) -> None:
         self._request = _chunks_of(body)
         self._gone = anyio.Event()
+        self._when_closed: list[Callable[[], None]] = []
+        self.aborted = 0
         self._writable = anyio.Event()
         self._writable.set()
         self._news = anyio.Event()
@@ -66,7 +79,7 @@ class Exchange:
     def header(self, name: str) -> str | None:
         return _joined(self.headers, name)
 
-    async def body(self) -> AsyncIterator[bytes]:
+    async def body(self) -> AsyncGenerator[bytes, None]:
         """The body, one item per `send` of the application; goes on where an earlier loop stopped."""
         await self.started()
         while await self._wait_for(self._taken + 2):
@@ -84,6 +97,8 @@ class Exchange:
         """The peer is gone: `receive` says so, `send` swallows everything from now on."""
         self._gone.set()
         self._writable.set()
+        while self._when_closed:
+            self._when_closed.pop()()
 
     def stall_send(self) -> None:
         """The peer stops reading and its buffers are full: `send` blocks until `resume_send` or `disconnect`."""
@@ -95,6 +110,24 @@ class Exchange:
     def refuse_send(self) -> None:
         """`send` raises from now on, as the ASGI specification allows once a client has gone."""
         self._refusal = OSError("the connection is closed")
+
+    def write(self, part: bytes) -> bool:
+        """With the next two what our own server offers beyond ASGI, see `api.streaming.connection.Connection`."""
+        if self._gone.is_set() or not self._writable.is_set() or self._refusal is not None:
+            return False
+        self._messages.append({"type": "http.response.body", "body": part, "more_body": True})
+        self._announce()
+        return True
+
+    def when_closed(self, act: Callable[[], None]) -> None:
+        if self._gone.is_set():
+            act()
+        else:
+            self._when_closed.append(act)
+
+    def abort(self) -> None:
+        self.aborted += 1
+        self.disconnect()
 
     async def serve(self, app: App, scope: MutableMapping[str, Any]) -> None:
         try:
@@ -163,16 +196,20 @@ class Exchange:
 
 @asynccontextmanager
 async def open_exchange(
-    app: App, method: str, target: str, headers: Headers | None = None, body: Body = b""
+    app: App, method: str, target: str, headers: Headers | None = None, body: Body = b"", *, offers: bool = False
 ) -> AsyncIterator[Exchange]:
     """Starts the application on the request `target` (path and query as on the wire).
 
+    `offers`: like our own server, whose streams may use the connection itself, instead of any that speaks ASGI.
     Leaving the block closes the connection; the application then has to end by itself within five seconds.
     """
     exchange = Exchange(body)
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
-        group.start_soon(exchange.serve, app, scope_of(method, target, headers or {}))
+        scope = scope_of(method, target, headers or {})
+        if offers:
+            offer_connection(cast("Any", scope), exchange)
+        group.start_soon(exchange.serve, app, scope)
         try:
             yield exchange
             exchange.disconnect()

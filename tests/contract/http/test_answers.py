@@ -3,13 +3,8 @@
 import re
 
 import pytest
-from litestar import Controller, get
-from litestar.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from api.rest.endpoint import endpoint
-from api.streaming.direct_send import direct_send
-from domain.auth.policy import Action
 from tests.contract.http.world import CHATS, create_world
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -54,31 +49,6 @@ async def test_one_log_line_names_the_route_and_nothing_of_the_request() -> None
     assert all(line["duration_ms"] >= 0 for line in lines)
     assert "secret" not in str(lines)
     assert chat["id"] not in str(lines)
-
-
-class DirectController(Controller):
-    path = "/direct"
-
-    @get("", status_code=200, opt=endpoint(Action.READ_CHAT, streams=True))
-    async def stream(self) -> "DirectAnswer":
-        return DirectAnswer()
-
-
-class DirectAnswer:
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        direct = direct_send(scope, send)
-        assert direct is not send
-        await direct({"type": "http.response.body", "body": b"one", "more_body": True})
-        await direct({"type": "http.response.body", "body": b"two", "more_body": False})
-
-
-async def test_a_stream_may_pass_its_body_around_every_layer() -> None:
-    world = create_world(further=[DirectController])
-    with capture_logs() as lines:
-        answer = await world.call("GET", "/mini-chat/v1/direct")
-    assert (answer.status, answer.body, answer.header("Vary")) == (200, b"onetwo", "Authorization")
-    assert lines[0]["status"] == 200
 
 
 async def test_a_handler_may_choose_its_own_value_for_a_common_header() -> None:

@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import pytest
 
-from api.streaming.direct_send import offer_direct_send
-from api.streaming.response import ABORT_EXTENSION, KeepAlive, TurnStreamResponse
+from api.streaming.response import KeepAlive, TurnStreamResponse
 from api.streaming.sse_wire import COMMENT, frame, frames, ping
 from domain.streaming.channel import Reader, Recording
 from domain.streaming.events import Delta, Numbered, StreamStarted, Tool
@@ -28,12 +27,19 @@ SOON = timedelta(milliseconds=5)
 QUIET = KeepAlive(ping_interval=HOUR, send_deadline=HOUR)
 
 
+@pytest.fixture(autouse=True, params=["any ASGI server", "our server"])
+def our_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """All of it holds on a server that offers nothing but ASGI and on ours, which offers the connection."""
+    offers: bool = request.param == "our server"
+    monkeypatch.setattr(Live, "offers", offers)
+    return offers
+
+
 class Connection:
     """A response on its connection, with what the server would note: messages sent, and whether it was cut off."""
 
     def __init__(self, reader: Reader, keep_alive: KeepAlive, extra: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self.messages: list[Message] = []
-        self.aborted = 0
         self.tasks_left = 0
         self._response: Any = TurnStreamResponse(reader, keep_alive, extra)
 
@@ -42,19 +48,17 @@ class Connection:
             await send(message)
             self.messages.append(message)
 
-        scope["extensions"] = {ABORT_EXTENSION: {"abort": self._abort}}
         tasks_before = asyncio.all_tasks()
         try:
             await self._response(scope, receive, noted)
         finally:
             self.tasks_left = len(asyncio.all_tasks() - tasks_before)
 
-    def _abort(self) -> None:
-        self.aborted += 1
-
 
 class Live:
     """A turn that the test publishes, its only reader on a connection."""
+
+    offers = False
 
     def __init__(self, keep_alive: KeepAlive = QUIET, capacity: int = 32) -> None:
         self.deserted = anyio.Event()
@@ -65,7 +69,7 @@ class Live:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Exchange]:
-        async with open_exchange(self.connection, "POST", "/") as exchange:
+        async with open_exchange(self.connection, "POST", "/", offers=self.offers) as exchange:
             yield exchange
         assert self.connection.tasks_left == 0
         assert self.reader.ended or self.reader.dropped
@@ -73,10 +77,11 @@ class Live:
 
 async def chunks(exchange: Exchange, count: int) -> list[bytes]:
     got: list[bytes] = []
-    async for chunk in exchange.body():
-        got.append(chunk)
-        if len(got) == count:
-            break
+    async with aclosing(exchange.body()) as body:
+        async for chunk in body:
+            got.append(chunk)
+            if len(got) == count:
+                break
     return got
 
 
@@ -129,12 +134,11 @@ async def test_the_body_is_closed_with_the_last_event_and_the_connection_kept() 
     live = Live()
     async with live.opened() as exchange:
         await chunks(exchange, 1)
-        live.feed.publish(ERROR)
-        live.feed.close()
+        live.feed.end(ERROR)
         with anyio.fail_after(5):
             await exchange.ended.wait()
     assert [message.get("more_body") for message in live.connection.messages] == [None, True, False]
-    assert live.connection.aborted == 0
+    assert not exchange.aborted
     assert not live.deserted.is_set()
 
 
@@ -171,8 +175,7 @@ async def test_no_keep_alive_interrupts_a_blocked_send() -> None:
         exchange.stall_send()
         live.feed.publish(DELTA)
         await anyio.sleep(4 * SOON.total_seconds())
-        live.feed.publish(ERROR)
-        live.feed.close()
+        live.feed.end(ERROR)
         exchange.resume_send()
         body = (await exchange.answer()).body
     assert body.replace(ping(1), b"") == frames([(2, DELTA), (3, ERROR)])
@@ -192,20 +195,13 @@ async def test_a_client_that_leaves_has_left_the_turn_at_once() -> None:
 async def test_a_client_that_leaves_while_a_send_is_blocked_has_left_the_turn_at_once() -> None:
     """Else the turn, and its provider, would go on until the send deadline."""
     live = Live()
-    stuck = anyio.Event()
-
-    async def never(message: Message) -> None:
-        stuck.set()
-        await anyio.sleep_forever()
-
-    async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        offer_direct_send(cast("Any", scope), cast("Any", never))
-        await live.connection(scope, receive, send)
-
-    async with open_exchange(app, "POST", "/") as exchange:
+    async with live.opened() as exchange:
+        await chunks(exchange, 1)
+        exchange.stall_send()
+        live.feed.publish(DELTA)
+        await anyio.wait_all_tasks_blocked()
+        exchange.disconnect()
         with anyio.fail_after(5):
-            await stuck.wait()
-            exchange.disconnect()
             await live.deserted.wait()
 
 
@@ -219,7 +215,7 @@ async def test_a_send_that_takes_longer_than_its_deadline_ends_the_connection(pi
         with anyio.fail_after(5):
             await exchange.ended.wait()
     assert live.deserted.is_set()
-    assert live.connection.aborted == 1
+    assert bool(exchange.aborted) == live.offers
 
 
 async def test_an_answer_whose_head_cannot_be_sent_ends_the_connection_too() -> None:
@@ -228,7 +224,7 @@ async def test_an_answer_whose_head_cannot_be_sent_ends_the_connection_too() -> 
         exchange.stall_send()
         with anyio.fail_after(5):
             await exchange.ended.wait()
-    assert live.connection.aborted == 1
+    assert bool(exchange.aborted) == live.offers
 
 
 async def test_a_slow_but_steady_client_is_kept() -> None:
@@ -265,7 +261,7 @@ async def test_a_dropped_reader_is_cut_off_without_a_terminal_event() -> None:
         live.reader.drop()
         with anyio.fail_after(5):
             await exchange.ended.wait()
-    assert live.connection.aborted == 1
+    assert bool(exchange.aborted) == live.offers
     assert live.connection.messages[-1]["more_body"] is True
 
 
@@ -284,19 +280,31 @@ async def test_a_server_that_cancels_the_connection_natively_leaves_the_turn() -
     assert live.deserted.is_set()
 
 
-async def test_the_body_takes_the_direct_way_once_the_answer_has_started() -> None:
-    direct: list[Message] = []
+async def test_a_delta_that_finds_the_connection_idle_is_written_by_the_task_that_publishes_it() -> None:
+    live = Live()
+    async with live.opened() as exchange:
+        assert await chunks(exchange, 1) == [frame(1, STARTED)]
+        await anyio.wait_all_tasks_blocked()
+        live.feed.append(DELTA)
+        live.feed.append(DELTA)
+        live.feed.announce()
+        assert live.reader.lag == (0 if live.offers else 2)
+        assert await chunks(exchange, 1) == [frames([(2, DELTA), (3, DELTA)])]
 
-    async def note(message: Message) -> None:
-        direct.append(message)
 
-    connection = Connection(Recording([(1, STARTED), (2, ERROR)]), QUIET)
-    scope: MutableMapping[str, Any] = {"type": "http"}
-    offer_direct_send(cast("Any", scope), cast("Any", note))
-    with anyio.fail_after(5):
-        await connection(scope, _never_receive, _swallow)
-    assert [message["type"] for message in connection.messages] == ["http.response.start"]
-    assert [message["type"] for message in direct] == ["http.response.body"]
+async def test_what_the_socket_has_no_room_for_waits_in_the_channel_and_keeps_its_place() -> None:
+    live = Live()
+    async with live.opened() as exchange:
+        await chunks(exchange, 1)
+        await anyio.wait_all_tasks_blocked()
+        exchange.stall_send()
+        live.feed.publish(DELTA)
+        assert live.reader.lag == 1
+        await anyio.wait_all_tasks_blocked()
+        exchange.resume_send()
+        live.feed.publish(DELTA)
+        live.feed.end(ERROR)
+        assert (await exchange.answer()).body == frames([(2, DELTA), (3, DELTA), (4, ERROR)])
 
 
 async def _never_receive() -> Message:
