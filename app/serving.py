@@ -4,10 +4,10 @@ import socket
 from contextlib import closing
 
 import click
-import uvloop
 
 from app.config_layers import Mistakes
 from app.database import database
+from app.event_loop import run
 from app.one_process import serve_on
 from app.settings import Settings
 from app.web_server import AddressTaken, listen
@@ -20,7 +20,7 @@ def serve(settings: Settings) -> int:
     """Returns the exit code when the server has been told to stop. Raises Mistakes for what keeps it from starting."""
     try:
         with closing(listen(settings.http.host, settings.http.port)) as listener:
-            uvloop.run(_serve(settings, listener))
+            run(_serve, settings, listener)
     except AddressTaken as fault:
         raise Mistakes((f"http.port: {fault}",)) from None
     except DatabaseUnusable as fault:

@@ -12,11 +12,11 @@ from multiprocessing.process import BaseProcess
 
 import anyio
 import click
-import uvloop
 from anyio.abc import TaskStatus
 
 from app.bootstrap import build
 from app.database import check_database
+from app.event_loop import run
 from app.one_process import serve_on
 from app.settings import Settings
 from app.welcome import welcome
@@ -90,7 +90,7 @@ def _work(settings: Settings, address: str, listener: socket.socket) -> None:
     """A worker's whole life. Ctrl-C in the terminal reaches the parent alone, which passes it on."""
     os.setpgrp()
     configure_logs(settings.logging.level)
-    uvloop.run(_serve(settings, address, listener))
+    run(_serve, settings, address, listener)
 
 
 async def _serve(settings: Settings, address: str, listener: socket.socket) -> None:

@@ -8,9 +8,11 @@ from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from infra.postgres.dsn import DIALECT, driver_dsn
 from infra.postgres.prepared import json_text
+from infra.postgres.transaction import DRIVER
 
 _GRACE: Final = timedelta(seconds=1)
 """How much longer than the server the driver waits for a statement: only a silent server is cut off by it."""
@@ -53,9 +55,12 @@ def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> 
             max_overflow=0,
             pool_timeout=limits.acquire.total_seconds(),
             pool_use_lifo=True,
+            # For the same reason nothing is left to undo when one comes back.
+            pool_reset_on_return=None,
             json_serializer=json_text,
             json_deserializer=msgspec.json.decode,
         )
+        event.listen(engine.sync_engine, "connect", _note_driver)
         event.listen(engine.sync_engine, "handle_error", _cut_if_silent)
         event.listen(engine.sync_engine, "checkout", _refuse_closed)
         return engine
@@ -73,6 +78,10 @@ def _connection(address: str, limits: PoolLimits, application_name: str) -> dict
             "client_connection_check_interval": _ABANDONED_AFTER,
         },
     }
+
+
+def _note_driver(connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info[DRIVER] = connection.driver_connection
 
 
 def _refuse_closed(connection: Any, *_: object) -> None:

@@ -10,6 +10,7 @@ still be under way (cancelled, timed out, cut), the socket is closed at once and
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from typing import Final
 
 import anyio
 import asyncpg
@@ -18,6 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.unit_of_work import OutcomeUnknown
 from infra.postgres.errors import DRIVER_ERRORS, translated, translated_commit
+
+DRIVER: Final = "driver"
+"""Where the `info` of a pooled connection has the connection of the driver."""
 
 
 class TransactionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +54,7 @@ async def transaction(engine: AsyncEngine, opening: str, ending: timedelta) -> A
         driver: asyncpg.Connection | None = None
         answered = False
         try:
-            driver = await driver_of(connection)
+            driver = driver_of(connection)
             await driver.execute(opening)
             yield connection
             with translated_commit(), anyio.fail_after(ending.total_seconds(), shield=True):
@@ -72,10 +76,9 @@ async def transaction(engine: AsyncEngine, opening: str, ending: timedelta) -> A
                 await connection.close()
 
 
-async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
-    driver = (await connection.get_raw_connection()).driver_connection
-    if driver is None:
-        raise asyncpg.InterfaceError("the connection is gone")
+def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    """Noted by the pool when it connected: to ask SQLAlchemy costs a change of greenlets."""
+    driver: asyncpg.Connection = connection.info[DRIVER]
     return driver
 
 
@@ -83,7 +86,7 @@ async def _rolled_back(connection: AsyncConnection, ending: timedelta) -> bool:
     if connection.invalidated:
         return False
     with suppress(*DRIVER_ERRORS), anyio.move_on_after(ending.total_seconds(), shield=True):
-        await (await driver_of(connection)).execute("ROLLBACK")
+        await driver_of(connection).execute("ROLLBACK")
         return True
     return False
 
@@ -92,7 +95,7 @@ async def _cut(connection: AsyncConnection) -> None:
     """Without a goodbye, for which a silent server would keep us waiting."""
     if not connection.invalidated:
         with suppress(*DRIVER_ERRORS):
-            (await driver_of(connection)).terminate()
+            driver_of(connection).terminate()
         await connection.invalidate()
 
 

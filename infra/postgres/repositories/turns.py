@@ -381,7 +381,7 @@ class PostgresTurns:
         return (await self._run(_SAVED_TEXT, turn_id=turn_id)).scalar_one() or ""
 
     async def _one(self, statement: Prepared, **values: object) -> asyncpg.Record | None:
-        return await statement.one(await driver_of(self._connection), _bound({**self._ours, **values}))
+        return await statement.one(driver_of(self._connection), _bound({**self._ours, **values}))
 
     async def _run(self, statement: Executable, **values: object) -> CursorResult[*tuple[Any, ...]]:
         return await self._connection.execute(statement, _bound({**self._ours, **values}))

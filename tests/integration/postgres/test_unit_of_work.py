@@ -107,7 +107,7 @@ async def wait_for(admin: Admin, condition: str) -> None:
 async def test_a_transaction_costs_one_message_to_begin_and_one_to_end(engine: AsyncEngine) -> None:
     begin = PostgresUnitOfWork(engine, LIMITS)
     async with begin(ANN) as tx:
-        driver = await driver_of(tx.chats._connection)
+        driver = driver_of(tx.chats._connection)
     sent: list[str] = []
     driver.add_query_logger(lambda record: sent.append(record.query))
 
