@@ -38,12 +38,23 @@ class SseDecoder:
             return []
         if self._opening is not None:
             chunk = self._without_mark(chunk)
+        elif self._at_start and _is_one_plain_frame(chunk) and self._allows(len(chunk)):
+            self._left_bytes -= len(chunk)
+            return [Frame("", chunk[6:-2])]
         over = len(chunk) - self._left_bytes
         self._left_bytes -= len(chunk)
         frames = self._cut(chunk[:-over] if over > 0 else chunk)
         if over > 0:
             self.exceeded = True
         return frames
+
+    @property
+    def _at_start(self) -> bool:
+        """Nothing of a frame has come yet."""
+        return not (self._tail or self._data or self._event or self._after_cr)
+
+    def _allows(self, size_bytes: int) -> bool:
+        return size_bytes <= self._max_frame_bytes and size_bytes <= self._left_bytes
 
     def finish(self) -> list[Frame]:
         """A block that the end cut off counts if its data is complete JSON or `[DONE]`."""
@@ -122,6 +133,17 @@ class SseDecoder:
         self._event = ""
         self._data.clear()
         self._data_bytes = 0
+
+
+def _is_one_plain_frame(chunk: bytes) -> bool:
+    """One `data` line that is not empty and its blank line: how nearly every chunk of a model server looks."""
+    end_of_line = chunk.find(b"\n")
+    return (
+        chunk.startswith(b"data: ")
+        and len(b"data: ") < end_of_line == len(chunk) - 2
+        and chunk.endswith(b"\n")
+        and b"\r" not in chunk
+    )
 
 
 def _is_whole(data: bytes) -> bool:

@@ -38,12 +38,17 @@ class Watchdog:
             self._since = None
 
     def stop(self) -> None:
+        """For good; lets go of `on_expiry` as well, whose owner owns this."""
+        self._disarm()
+        self._on_expiry = _nothing
+
+    def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _begin(self, limit_s: float, *, per_wait: bool) -> None:
-        self.stop()
+        self._disarm()
         self._limit = limit_s
         self._per_wait = per_wait
         now = self._loop.time()
@@ -59,3 +64,7 @@ class Watchdog:
         self._timer = None
         self.expired = True
         self._on_expiry()
+
+
+def _nothing() -> None:
+    pass

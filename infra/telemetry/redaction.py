@@ -25,6 +25,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("long_base64_like", r"[A-Za-z0-9+/_=-]{201,}"),
     )
 )
+_ANY_PATTERN = re.compile("|".join(f"(?:{pattern.pattern})" for _, pattern in _PATTERNS))
 
 
 def redacted(text: str) -> str:
@@ -33,8 +34,9 @@ def redacted(text: str) -> str:
     Further lines are dropped: there libraries put the repr of exceptions, which may quote a prompt.
     """
     line = text[:_READ_CHARS].split("\n", 1)[0]
-    for name, pattern in _PATTERNS:
-        line = pattern.sub(f"[REDACTED:{name}]", line)
+    if _ANY_PATTERN.search(line):
+        for name, pattern in _PATTERNS:
+            line = pattern.sub(f"[REDACTED:{name}]", line)
     if not line.isprintable():
         line = "".join(char if char.isprintable() else "\ufffd" for char in line)
     return line if len(line) <= MAX_CHARS else line[: MAX_CHARS - 1] + "…"

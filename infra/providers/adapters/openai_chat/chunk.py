@@ -6,7 +6,7 @@ from infra.providers.anomalies import Anomalies
 from infra.providers.frame_json import repaired_json
 
 
-class Delta(msgspec.Struct):
+class Delta(msgspec.Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -14,13 +14,13 @@ class Delta(msgspec.Struct):
     tool_calls: list[object] | None = None
 
 
-class Choice(msgspec.Struct):
+class Choice(msgspec.Struct, gc=False):
     index: int = 0
     delta: Delta | None = None
     finish_reason: str | None = None
 
 
-class Chunk(msgspec.Struct):
+class Chunk(msgspec.Struct, gc=False):
     choices: list[Choice] | None = None
     usage: dict[str, object] | None = None
     error: object = None
