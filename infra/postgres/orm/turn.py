@@ -89,3 +89,8 @@ class TurnRow(TenantRow):
     ttft_ms: Mapped[int | None] = mapped_column(Integer)
     total_ms: Mapped[int | None] = mapped_column(Integer)
     last_event_id: Mapped[int | None] = mapped_column(Integer)
+
+    web_search: Mapped[bool] = mapped_column(server_default=text("false"))
+    deleted_at: Mapped[datetime | None]
+    replaced_by_request_id: Mapped[UUID | None]
+    upstream_closed_ms: Mapped[int | None] = mapped_column(Integer)

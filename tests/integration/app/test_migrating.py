@@ -10,6 +10,7 @@ from app.config_layers import Mistakes
 from app.migrating import migrate
 from app.settings import DatabaseSettings, Settings
 from infra.postgres import migrate as migrations
+from infra.postgres.role_check import NEWEST_VERSION
 from tests.harness.postgres import Database, quick_folder
 
 
@@ -25,7 +26,7 @@ async def _version(address: str) -> str | None:
 def test_the_migration_login_comes_before_the_service_login(empty_database: Database, tmp_path: Path) -> None:
     """The service's own login could not create a thing."""
     migrate(_settings(tmp_path, url=empty_database.dsn, migration_url=empty_database.superuser_dsn))
-    assert anyio.run(_version, empty_database.superuser_dsn) == "0001"
+    assert anyio.run(_version, empty_database.superuser_dsn) == NEWEST_VERSION
 
 
 def test_without_an_address_the_embedded_database_is_made_and_left() -> None:
