@@ -16,6 +16,7 @@ from domain.providers.events import (
     ProviderEvent,
     ReasoningDelta,
     TextDelta,
+    ToolDone,
     ToolStart,
 )
 from domain.providers.ports import CallControl, CallState
@@ -23,6 +24,7 @@ from domain.providers.request import ProviderRequest
 from infra.providers.adapter import Adapter
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.http_pool import HttpPool
+from infra.providers.open_tools import OpenTools
 from infra.providers.opening import Opening
 from infra.providers.refusal import is_event_stream, read_refusal
 from infra.providers.sse_decoder import DONE, MAX_FRAME_BYTES, Frame, SseDecoder
@@ -61,6 +63,7 @@ class HttpStream:
         self._translator = provider.adapter.translator(provider.anomalies)
         self._decoder = SseDecoder(max_frame_bytes=provider.limits.max_frame_bytes)
         self._watchdog = Watchdog(self._give_up)
+        self._tools = OpenTools(request.deadlines.tool_idle.total_seconds())
         self._response: aiohttp.ClientResponse | None = None
         self._text_bytes_left = 16 * request.max_output_tokens + 65_536
         self._silent = True
@@ -135,19 +138,35 @@ class HttpStream:
 
     def _measure(self, batch: list[ProviderEvent]) -> None:
         """Moves the deadline on, and ends an answer that is far longer than was asked for."""
+        tools_changed = False
         for event in batch:
             if isinstance(event, (TextDelta, ReasoningDelta)):
                 self._text_bytes_left -= len(event.text.encode())
+            elif isinstance(event, (ToolStart, ToolDone)):
+                self._tools.note(event, self._watchdog.now)
+                tools_changed = True
         if self._text_bytes_left < 0:
             self._provider.anomalies[Anomaly.RUNAWAY] += 1
             self._ended = True
             batch.append(Completed(finish=Finish.LENGTH))
-        elif self._translator.finished and not self._closing:
+        elif self._translator.finished:
+            self._limit_goodbye()
+        elif tools_changed or (self._silent and any(isinstance(event, _SPEECH) for event in batch)):
+            self._silent = False
+            self._limit_silence()
+
+    def _limit_goodbye(self) -> None:
+        if not self._closing:
             self._closing = True
             self._watchdog.limit_phase(_GOODBYE_S)
-        elif self._silent and any(isinstance(event, _SPEECH) for event in batch):
-            self._silent = False
+
+    def _limit_silence(self) -> None:
+        """While a tool runs nothing needs to be said, but the tool has to end in time."""
+        due = self._tools.first_due
+        if due is None:
             self._watchdog.limit_each_wait(self._request.deadlines.idle.total_seconds())
+        else:
+            self._watchdog.limit_phase(due - self._watchdog.now)
 
     def _after_end(self) -> list[ProviderEvent]:
         batch = self._translate(self._decoder.finish())
@@ -163,7 +182,8 @@ class HttpStream:
     def _after_expiry(self) -> list[ProviderEvent]:
         if self._translator.finished:
             return self._after_end()
-        return self._failure(FailureKind.TIMEOUT, "first_token deadline" if self._silent else "idle deadline")
+        phase = "first_token" if self._silent else "idle" if self._tools.first_due is None else "tool_idle"
+        return self._failure(FailureKind.TIMEOUT, f"{phase} deadline")
 
     def _failure(self, kind: FailureKind, detail: str) -> list[ProviderEvent]:
         self._ended = True
