@@ -1,7 +1,9 @@
 """A turn: one user message and the attempt to answer it, named inside its chat by the client's request_id."""
 
 import hashlib
+from datetime import datetime
 from enum import StrEnum
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -27,6 +29,11 @@ PUBLIC_STATES: dict[TurnState, str] = {
     TurnState.CANCELLED: "cancelled",
 }
 """Stored states as clients see them (api.md 3.2)."""
+
+
+LATEST: Final = "latest"
+TurnName: TypeAlias = RequestId | Literal["latest"]
+"""How a caller names a turn of a chat: by its key, or as the newest one that is not deleted."""
 
 
 class TurnKind(StrEnum):
@@ -130,6 +137,38 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
     state: TurnState
     owner_epoch: int
     error_code: str | None = None
+
+
+class TurnStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn as its row tells it, whatever became of it; one that was deleted or replaced keeps what it came to.
+
+    `planned_message_id` is what its stream named; `assistant_message_id` is the same once an answer is stored.
+    `last_number` is that of the terminal event.
+    """
+
+    id: TurnId
+    chat_id: ChatId
+    request_id: RequestId
+    state: TurnState
+    error_code: str | None
+    finish: Finish | None
+    effective_model: str
+    planned_message_id: MessageId
+    assistant_message_id: MessageId | None
+    owner_id: OwnerId | None
+    owner_epoch: int
+    trace_id: str
+    last_number: int | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = None
+    replaced_by: RequestId | None = None
+
+
+class TurnLookup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a live chat has under a name."""
+
+    turn: TurnStatus | None
 
 
 class LeasedTurn(msgspec.Struct, frozen=True, kw_only=True):

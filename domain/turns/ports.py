@@ -16,6 +16,8 @@ from domain.turns.models import (
     NewTurn,
     SavedPart,
     StoredAnswer,
+    TurnLookup,
+    TurnName,
     TurnResult,
     TurnSummary,
 )
@@ -69,9 +71,25 @@ class Turns(Protocol):
         ...
 
 
+class Statuses(Protocol):
+    """Sees the turns of the scope's owner, deleted and replaced ones too, nobody else's."""
+
+    async def find(self, chat_id: ChatId, name: TurnName) -> TurnLookup | None:
+        """In one read; None when there is no such live chat. `latest` names the newest turn that is not deleted."""
+        ...
+
+
+class StatusTx(Protocol):
+    @property
+    def statuses(self) -> Statuses: ...
+
+
 class TurnTx(Protocol):
     @property
     def turns(self) -> Turns: ...
+
+    @property
+    def statuses(self) -> Statuses: ...
 
 
 class Leases(Protocol):

@@ -15,6 +15,7 @@ from domain.scope import AccessScope
 from domain.unit_of_work import Access
 from infra.postgres.repositories.chats import PostgresChats
 from infra.postgres.repositories.messages import PostgresMessages
+from infra.postgres.repositories.turn_statuses import PostgresStatuses
 from infra.postgres.repositories.turns import PostgresTurns
 from infra.postgres.transaction import TransactionLimits, transaction
 
@@ -31,6 +32,7 @@ class PostgresTransaction:
         self.chats = PostgresChats(connection, scope)
         self.messages = PostgresMessages(connection, scope)
         self.turns = PostgresTurns(connection, scope)
+        self.statuses = PostgresStatuses(connection, scope)
 
 
 class PostgresUnitOfWork:

@@ -11,6 +11,7 @@ from domain.chats.models import Chat, Deletion, NewChat
 from domain.clock import utc_text
 from domain.ids import ChatId, TurnId
 from domain.pagination import Page, PageQuery
+from domain.turns.models import TurnState
 from tests.fakes.paging import ListOrder
 from tests.fakes.tables import ChatRecord, View
 
@@ -77,14 +78,14 @@ class MemoryChats:
 
     def _flag_running_turn(self, chat_id: ChatId) -> TurnId | None:
         for turn in self._view.tables.turns.values():
-            if turn.chat_id == chat_id and turn.state == "running":
+            if turn.status.chat_id == chat_id and turn.status.state is TurnState.RUNNING:
                 flagged = replace(
                     turn,
                     cancel_requested_at=turn.cancel_requested_at or self._view.now,
                     cancel_reason=turn.cancel_reason or "chat_deleted",
                 )
-                self._view.replace(self._view.tables.turns, turn.id, flagged)
-                return turn.id
+                self._view.replace(self._view.tables.turns, turn.status.id, flagged)
+                return turn.status.id
         return None
 
     def _counted(self, chat: Chat) -> Chat:

@@ -20,6 +20,7 @@ from domain.unit_of_work import Access
 from tests.fakes.chats import MemoryChats
 from tests.fakes.messages import MemoryMessages
 from tests.fakes.tables import Tables, View
+from tests.fakes.turn_statuses import MemoryStatuses
 
 _TICK: Final = timedelta(microseconds=1)
 
@@ -28,6 +29,7 @@ class MemoryTransaction:
     def __init__(self, view: View) -> None:
         self.chats = MemoryChats(view)
         self.messages = MemoryMessages(view)
+        self.statuses = MemoryStatuses(view)
 
 
 class MemoryStore:

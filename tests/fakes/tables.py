@@ -7,9 +7,10 @@ from typing import TypeVar
 import msgspec
 
 from domain.chats.models import Chat
-from domain.ids import ChatId, MessageId, RequestId, TurnId, UserId
+from domain.ids import ChatId, MessageId, TurnId, UserId
 from domain.messages.models import Message
 from domain.scope import AccessScope
+from domain.turns.models import TurnStatus
 from domain.unit_of_work import LostRace, ReadOnly
 
 K = TypeVar("K", bound=Hashable)
@@ -33,11 +34,9 @@ class MessageRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
-    id: TurnId
-    chat_id: ChatId
     user_id: UserId
-    request_id: RequestId
-    state: str
+    user_seq: int
+    status: TurnStatus
     cancel_requested_at: datetime | None = None
     cancel_reason: str | None = None
 

@@ -9,10 +9,12 @@ from anyio import Lock
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.ids import ChatId, RequestId, TurnId
+from domain.ids import ChatId, TurnId
 from domain.messages.models import Message
 from domain.messages.ports import MessageTx
 from domain.scope import AccessScope
+from domain.turns.models import TurnState, TurnStatus
+from domain.turns.ports import StatusTx
 from domain.unit_of_work import UnitOfWork
 from infra.postgres.transaction import TransactionLimits
 from infra.postgres.unit_of_work import PostgresUnitOfWork
@@ -20,17 +22,21 @@ from tests.fakes.store import MemoryStore
 from tests.fakes.tables import MessageRecord, TurnRecord
 
 
+class StoreTx(MessageTx, StatusTx, Protocol):
+    """All repositories that both stores have."""
+
+
 class Store(Protocol):
     @property
-    def begin(self) -> UnitOfWork[MessageTx]: ...
+    def begin(self) -> UnitOfWork[StoreTx]: ...
 
     async def put_message(
         self, scope: AccessScope, chat_id: ChatId, message: Message, *, deleted_at: datetime | None = None
     ) -> None: ...
 
     async def put_turn(
-        self, scope: AccessScope, chat_id: ChatId, turn_id: TurnId, *, state: str = "running", reason: str | None = None
-    ) -> None: ...
+        self, scope: AccessScope, turn: TurnStatus, *, user_seq: int = 1, reason: str | None = None
+    ) -> TurnId: ...
 
     async def cancel_reason(self, scope: AccessScope, turn_id: TurnId) -> str | None: ...
 
@@ -39,7 +45,7 @@ class Store(Protocol):
 
 class InMemory:
     def __init__(self, store: MemoryStore) -> None:
-        self.begin: UnitOfWork[MessageTx] = store
+        self.begin: UnitOfWork[StoreTx] = store
         self._store = store
 
     async def put_message(
@@ -49,16 +55,12 @@ class InMemory:
         self._store.committed[scope.tenant_id].messages[message.id] = record
 
     async def put_turn(
-        self, scope: AccessScope, chat_id: ChatId, turn_id: TurnId, *, state: str = "running", reason: str | None = None
-    ) -> None:
-        self._store.committed[scope.tenant_id].turns[turn_id] = TurnRecord(
-            id=turn_id,
-            chat_id=chat_id,
-            user_id=scope.user_id,
-            request_id=RequestId(turn_id),
-            state=state,
-            cancel_reason=reason,
+        self, scope: AccessScope, turn: TurnStatus, *, user_seq: int = 1, reason: str | None = None
+    ) -> TurnId:
+        self._store.committed[scope.tenant_id].turns[turn.id] = TurnRecord(
+            user_id=scope.user_id, user_seq=user_seq, status=turn, cancel_reason=reason
         )
+        return turn.id
 
     async def cancel_reason(self, scope: AccessScope, turn_id: TurnId) -> str | None:
         return self._store.committed[scope.tenant_id].turns[turn_id].cancel_reason
@@ -73,7 +75,7 @@ class InPostgres:
     """`back_door` is a superuser's connection, where row-level security does not hold and no trigger fires."""
 
     def __init__(self, engine: AsyncEngine, back_door: asyncpg.Connection) -> None:
-        self.begin: UnitOfWork[MessageTx] = PostgresUnitOfWork(engine, TransactionLimits())
+        self.begin: UnitOfWork[StoreTx] = PostgresUnitOfWork(engine, TransactionLimits())
         self._back_door = back_door
         self._one_at_a_time = Lock()
 
@@ -102,35 +104,42 @@ class InPostgres:
         )
 
     async def put_turn(
-        self, scope: AccessScope, chat_id: ChatId, turn_id: TurnId, *, state: str = "running", reason: str | None = None
-    ) -> None:
-        running = state == "running"
-        ended_at = None if running else datetime.now().astimezone()
+        self, scope: AccessScope, turn: TurnStatus, *, user_seq: int = 1, reason: str | None = None
+    ) -> TurnId:
+        running = turn.state is TurnState.RUNNING
         await self._insert(
             "chat_turns",
             tenant_id=scope.tenant_id,
-            id=turn_id,
-            chat_id=chat_id,
+            id=turn.id,
+            chat_id=turn.chat_id,
             user_id=scope.user_id,
-            request_id=turn_id,
+            request_id=turn.request_id,
             kind="send",
             body_fingerprint=bytes(32),
             on_disconnect="cancel",
-            user_seq=1,
-            user_message_id=turn_id,
-            planned_message_id=turn_id,
-            trace_id="0" * 31 + "1",
-            state=state,
-            error_code="internal_error" if state == "failed" else None,
+            user_seq=user_seq,
+            user_message_id=turn.id,
+            planned_message_id=turn.planned_message_id,
+            assistant_message_id=turn.assistant_message_id,
+            trace_id=turn.trace_id,
+            state=turn.state.value,
+            finish_reason=turn.finish and turn.finish.value,
+            error_code=turn.error_code,
             cancel_reason=reason,
-            owner_epoch=1,
-            lease_until=datetime.now().astimezone() if running else None,
-            completed_at=ended_at,
+            owner_id=turn.owner_id,
+            owner_epoch=turn.owner_epoch,
+            lease_until=turn.created_at if running else None,
+            started_at=turn.created_at,
+            completed_at=None if running else turn.updated_at,
             selected_model="m",
-            effective_model="m",
+            effective_model=turn.effective_model,
             provider_id="p",
             max_output_tokens=1,
+            last_event_id=turn.last_number,
+            deleted_at=turn.deleted_at,
+            replaced_by_request_id=turn.replaced_by,
         )
+        return turn.id
 
     async def cancel_reason(self, scope: AccessScope, turn_id: TurnId) -> str | None:
         query = "SELECT cancel_reason FROM mini_chat.chat_turns WHERE tenant_id = $1 AND id = $2"

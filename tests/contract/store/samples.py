@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from domain.chats.models import Chat, NewChat
@@ -6,6 +7,8 @@ from domain.ids import ChatId, MessageId, RequestId, TenantId, TurnId, UserId, u
 from domain.messages.models import Message, Role
 from domain.pagination import Page, PageQuery, Position
 from domain.scope import AccessScope
+from domain.turns.models import TurnName, TurnState, TurnStatus
+from domain.turns.status import turn_in
 from domain.unit_of_work import Access
 from tests.contract.store.backends import Store
 
@@ -19,8 +22,27 @@ def a_chat_id() -> ChatId:
     return ChatId(uuid7(datetime.now(UTC)))
 
 
-def a_turn_id() -> TurnId:
-    return TurnId(uuid7(datetime.now(UTC)))
+def a_turn(chat_id: ChatId, **members: Any) -> TurnStatus:
+    """One that runs, unless `members` say otherwise."""
+    started = members.get("created_at", datetime.now(UTC))
+    columns: dict[str, Any] = {
+        "id": TurnId(uuid7(started)),
+        "chat_id": chat_id,
+        "request_id": RequestId(uuid4()),
+        "state": TurnState.RUNNING,
+        "error_code": None,
+        "finish": None,
+        "effective_model": "m",
+        "planned_message_id": MessageId(uuid7(started)),
+        "assistant_message_id": None,
+        "owner_id": None,
+        "owner_epoch": 1,
+        "trace_id": "0" * 31 + "1",
+        "last_number": None,
+        "created_at": started,
+        "updated_at": started,
+    }
+    return TurnStatus(**(columns | members))
 
 
 def a_message(seq: int, content: str = "hello") -> Message:
@@ -33,6 +55,12 @@ def a_message(seq: int, content: str = "hello") -> Message:
         is_partial=False,
         created_at=datetime.now(UTC),
     )
+
+
+def an_ended_turn(chat_id: ChatId, **members: Any) -> TurnStatus:
+    """One that broke before its first word."""
+    broke = {"state": TurnState.FAILED, "error_code": "internal_error", "last_number": 2}
+    return a_turn(chat_id, **(broke | members))
 
 
 async def create(store: Store, scope: AccessScope, title: str | None = None) -> Chat:
@@ -55,3 +83,8 @@ async def messages(
 ) -> Page[Message]:
     async with store.begin(scope, Access.READ) as tx:
         return await tx.messages.page(chat_id, PageQuery(limit=limit, position=position))
+
+
+async def status(store: Store, scope: AccessScope, chat_id: ChatId, name: TurnName) -> TurnStatus:
+    async with store.begin(scope, Access.READ) as tx:
+        return turn_in(await tx.statuses.find(chat_id, name))

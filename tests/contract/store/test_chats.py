@@ -7,7 +7,7 @@ import pytest
 from domain.chats.models import Deletion, NewChat
 from domain.unit_of_work import LostRace
 from tests.contract.store.backends import Store
-from tests.contract.store.samples import a_chat_id, a_message, a_turn_id, chats, create, get, somebody
+from tests.contract.store.samples import a_chat_id, a_message, a_turn, an_ended_turn, chats, create, get, somebody
 
 ODD_TEXT = "Ünï 🧵 \u202e\"'\\ %_ $1 \n\t"
 
@@ -53,8 +53,8 @@ async def test_an_id_is_taken_once_per_tenant_whoever_took_it(store: Store) -> N
 async def test_nobody_else_can_read_list_rename_or_delete_a_chat(store: Store, same_tenant: bool) -> None:
     ann = somebody()
     other = somebody(in_tenant_of=ann if same_tenant else None)
-    chat, turn_id = await create(store, ann, "hers"), a_turn_id()
-    await store.put_turn(ann, chat.id, turn_id)
+    chat = await create(store, ann, "hers")
+    turn_id = await store.put_turn(ann, a_turn(chat.id))
 
     assert await get(store, other, chat.id) is None
     assert (await chats(store, other, 10)).items == ()
@@ -122,10 +122,9 @@ async def test_a_deleted_chat_is_gone_for_its_owner_and_cannot_be_deleted_again(
 async def test_deletion_flags_the_running_turn_of_this_chat_and_no_other(store: Store) -> None:
     ann = somebody()
     chat, other = await create(store, ann), await create(store, ann)
-    running, ended, elsewhere = a_turn_id(), a_turn_id(), a_turn_id()
-    await store.put_turn(ann, chat.id, ended, state="failed")
-    await store.put_turn(ann, chat.id, running)
-    await store.put_turn(ann, other.id, elsewhere)
+    ended = await store.put_turn(ann, an_ended_turn(chat.id))
+    running = await store.put_turn(ann, a_turn(chat.id), user_seq=3)
+    elsewhere = await store.put_turn(ann, a_turn(other.id))
 
     async with store.begin(ann) as tx:
         deletion = await tx.chats.soft_delete(chat.id)
@@ -136,9 +135,9 @@ async def test_deletion_flags_the_running_turn_of_this_chat_and_no_other(store: 
 
 
 async def test_deletion_does_not_overwrite_why_a_turn_is_being_cancelled(store: Store) -> None:
-    ann, turn_id = somebody(), a_turn_id()
+    ann = somebody()
     chat = await create(store, ann)
-    await store.put_turn(ann, chat.id, turn_id, reason="disconnect")
+    turn_id = await store.put_turn(ann, a_turn(chat.id), reason="disconnect")
 
     async with store.begin(ann) as tx:
         assert await tx.chats.soft_delete(chat.id) == Deletion(running_turn=turn_id)

@@ -32,6 +32,7 @@ from infra.postgres.engine import PoolLimits, create_pools
 from infra.postgres.transaction import TransactionLimits, driver_of
 from infra.postgres.unit_of_work import PostgresTransaction, PostgresUnitOfWork
 from tests.contract.store.backends import InPostgres
+from tests.contract.store.samples import a_turn
 from tests.harness.cancellation import Stepped
 from tests.harness.database_proxy import DatabaseProxy
 from tests.harness.postgres import Database
@@ -509,7 +510,8 @@ async def test_deleting_a_chat_flags_the_turn_that_a_send_was_just_committing(
     sender, deleter = PostgresUnitOfWork(second, LIMITS), PostgresUnitOfWork(engine, LIMITS)
     await admin.execute("SET session_replication_role = replica")
     back_door = InPostgres(engine, admin)
-    hers, turn_id = await add(sender, ANN), TurnId(uuid7(datetime.now(UTC)))
+    hers = await add(sender, ANN)
+    turn = a_turn(hers)
     deletions: list[Deletion | None] = []
 
     async def delete() -> None:
@@ -521,7 +523,7 @@ async def test_deleting_a_chat_flags_the_turn_that_a_send_was_just_committing(
             await tx.chats.rename(hers, "locked by the send")
             tasks.start_soon(delete)
             await wait_for(admin, "bool_or(wait_event_type = 'Lock')")
-            await back_door.put_turn(ANN, hers, turn_id)
+            await back_door.put_turn(ANN, turn)
 
-    assert deletions == [Deletion(running_turn=turn_id)]
-    assert await back_door.cancel_reason(ANN, turn_id) == "chat_deleted"
+    assert deletions == [Deletion(running_turn=turn.id)]
+    assert await back_door.cancel_reason(ANN, turn.id) == "chat_deleted"

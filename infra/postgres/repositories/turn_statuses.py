@@ -1,0 +1,91 @@
+"""Turns of one owner looked up by name, deleted and replaced ones too."""
+
+from typing import Final
+
+import asyncpg
+from sqlalchemy import and_, bindparam, func, select, true
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.ids import ChatId, MessageId, OwnerId, RequestId, TurnId
+from domain.providers.events import Finish
+from domain.scope import AccessScope
+from domain.turns.models import LATEST, TurnLookup, TurnName, TurnState, TurnStatus
+from infra.postgres.orm.chat import ChatRow
+from infra.postgres.orm.turn import TurnRow
+from infra.postgres.prepared import Prepared
+from infra.postgres.transaction import driver_of
+
+_OUR_LIVE_CHAT: Final = and_(
+    ChatRow.tenant_id == bindparam("b_tenant_id"),
+    ChatRow.user_id == bindparam("b_user_id"),
+    ChatRow.id == bindparam("b_chat_id"),
+    ChatRow.deleted_at.is_(None),
+)
+_OF_THE_CHAT: Final = (
+    select(
+        TurnRow.id,
+        TurnRow.request_id,
+        TurnRow.state,
+        TurnRow.error_code,
+        TurnRow.finish_reason,
+        TurnRow.effective_model,
+        TurnRow.planned_message_id,
+        TurnRow.assistant_message_id,
+        TurnRow.owner_id,
+        TurnRow.owner_epoch,
+        TurnRow.trace_id,
+        TurnRow.last_event_id,
+        TurnRow.started_at,
+        func.coalesce(TurnRow.deleted_at, TurnRow.completed_at, TurnRow.started_at).label("changed_at"),
+        TurnRow.deleted_at,
+        TurnRow.replaced_by_request_id,
+    )
+    .where(TurnRow.tenant_id == ChatRow.tenant_id, TurnRow.chat_id == ChatRow.id)
+    .correlate(ChatRow)
+)
+_named = _OF_THE_CHAT.where(TurnRow.request_id == bindparam("b_request_id")).lateral("named")
+_newest = _OF_THE_CHAT.where(TurnRow.deleted_at.is_(None)).order_by(TurnRow.user_seq.desc()).limit(1).lateral("newest")
+_NAMED: Final = Prepared(select(_named).select_from(ChatRow).outerjoin(_named, true()).where(_OUR_LIVE_CHAT))
+_NEWEST: Final = Prepared(select(_newest).select_from(ChatRow).outerjoin(_newest, true()).where(_OUR_LIVE_CHAT))
+
+
+class PostgresStatuses:
+    """Fills the port Statuses."""
+
+    def __init__(self, connection: AsyncConnection, scope: AccessScope) -> None:
+        self._connection = connection
+        self._scope = scope
+
+    async def find(self, chat_id: ChatId, name: TurnName) -> TurnLookup | None:
+        place = {"b_tenant_id": self._scope.tenant_id, "b_user_id": self._scope.user_id, "b_chat_id": chat_id}
+        driver = driver_of(self._connection)
+        if name == LATEST:
+            row = await _NEWEST.one(driver, place)
+        else:
+            row = await _NAMED.one(driver, place | {"b_request_id": name})
+        if row is None:
+            return None
+        return TurnLookup(turn=None if row["id"] is None else _status(row, chat_id))
+
+
+def _status(row: asyncpg.Record, chat_id: ChatId) -> TurnStatus:
+    answer, owner, successor = row["assistant_message_id"], row["owner_id"], row["replaced_by_request_id"]
+    return TurnStatus(
+        id=TurnId(row["id"]),
+        chat_id=chat_id,
+        request_id=RequestId(row["request_id"]),
+        state=TurnState(row["state"]),
+        error_code=row["error_code"],
+        finish=None if row["finish_reason"] is None else Finish(row["finish_reason"]),
+        effective_model=row["effective_model"],
+        planned_message_id=MessageId(row["planned_message_id"]),
+        assistant_message_id=None if answer is None else MessageId(answer),
+        owner_id=None if owner is None else OwnerId(owner),
+        owner_epoch=row["owner_epoch"],
+        trace_id=row["trace_id"],
+        last_number=row["last_event_id"],
+        created_at=row["started_at"],
+        updated_at=row["changed_at"],
+        deleted_at=row["deleted_at"],
+        replaced_by=None if successor is None else RequestId(successor),
+    )
