@@ -8,6 +8,7 @@
     ├── RequestIdConflict, GenerationInProgress                              conflict
     ├── RequestIdReused, InvalidCursor, InvalidLimit, InputTooLong,
     │   ContextBudgetExceeded                                                mismatch
+    ├── RateLimited                                                          rate_limited
     ├── BodyTooLarge                                                         too_large
     ├── UnsupportedContentType                                               unsupported
     ├── ServiceUnavailable                                                   unavailable
@@ -175,6 +176,11 @@ class ContextBudgetExceeded(DomainError):
 
     def __init__(self, *, max_input_tokens: int, estimated_tokens: int) -> None:
         super().__init__(members={"max_input_tokens": max_input_tokens, "estimated_tokens": estimated_tokens})
+
+
+class RateLimited(DomainError):
+    kind, code = Kind.RATE_LIMITED, "rate_limited"
+    sentence = "There are too many requests, here or at the model provider."
 
 
 class BodyTooLarge(DomainError):

@@ -9,6 +9,7 @@ import anyio
 from domain.providers.events import ProviderEvent
 from domain.providers.ports import CallControl, Provider
 from domain.providers.request import ProviderRequest
+from domain.streaming.channel import Receiver
 from domain.streaming.events import Citations, Done, StreamStarted, TurnError
 from domain.streaming.failures import turn_error
 from domain.streaming.feed import Feed
@@ -63,6 +64,15 @@ class TurnActor:
         self.control.cancelled = True
         self._scope.cancel()
 
+    def begin(self) -> None:
+        """Publishes the first event, so that it is there before anybody can join; the rest is `run`."""
+        self.feed.publish(self._started(is_new_turn=True))
+
+    def attach(self, position: int) -> Receiver:
+        """A further reader, who has had the events up to `position`. Raises RateLimited."""
+        started = self._started(is_new_turn=False)
+        return self.feed.join(position, started, lambda: self.transcript.text, self._limits.reader_deadline)
+
     async def run(self) -> None:
         try:
             await self._run_to_its_end()
@@ -84,7 +94,6 @@ class TurnActor:
 
     async def _generate(self) -> Ending:
         try:
-            self.feed.publish(self._started())
             self._scope.deadline = anyio.current_time() + self._limits.turn_deadline.total_seconds()
             with self._scope:
                 await self._relay()
@@ -157,9 +166,11 @@ class TurnActor:
             last_number=self.feed.next_number,
         )
 
-    def _started(self) -> StreamStarted:
+    def _started(self, *, is_new_turn: bool) -> StreamStarted:
         brief = self.brief
-        return StreamStarted(request_id=str(brief.request_id), message_id=str(brief.message_id), is_new_turn=True)
+        return StreamStarted(
+            request_id=str(brief.request_id), message_id=str(brief.message_id), is_new_turn=is_new_turn
+        )
 
 
 def _being_cancelled() -> bool:

@@ -1,12 +1,12 @@
-"""One reader's view of a turn: a cursor on the tail."""
+"""One reader's view of a turn: a cursor on its log."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from domain.streaming.event_log import EventLog
 from domain.streaming.events import Numbered
-from domain.streaming.tail import Tail
 
 Taker = Callable[[Sequence[Numbered]], bool]
 """Takes all of the events at once and says True, or takes none and says False; it never waits."""
@@ -47,14 +47,25 @@ class Reader(Protocol):
 
 
 class Receiver:
-    """A Reader of a live turn. A cancelled wait loses nothing: the cursor moves only when events are handed over."""
+    """A Reader of a live turn. A cancelled wait loses nothing: the cursor moves only when events are handed over.
 
-    __slots__ = ("_advanced", "_begun", "_gone", "_left", "_tail", "_taker", "_waiter", "closed", "cursor", "dropped")
+    `missed` is what it gets first: events up to the cursor, which hold nobody up while they wait.
+    """
+
+    __slots__ = (
+        "_advanced", "_begun", "_gone", "_left", "_log", "_missed", "_taker", "_waiter", "closed", "cursor", "dropped",
+    )  # fmt: skip
 
     def __init__(
-        self, tail: Tail, cursor: int, advanced: Callable[[], None], left: "Callable[[Receiver], None]"
+        self,
+        log: EventLog,
+        cursor: int,
+        advanced: Callable[[], None],
+        left: "Callable[[Receiver], None]",
+        missed: Sequence[Numbered] = (),
     ) -> None:
-        self._tail = tail
+        self._log = log
+        self._missed = missed
         self._advanced = advanced
         self._left = left
         # A bare future: an anyio.Event costs fifteen times as much, once for every delta of every reader.
@@ -68,16 +79,19 @@ class Receiver:
 
     @property
     def lag(self) -> int:
-        """How many events wait for this reader."""
-        return self._tail.last - self.cursor
+        """How many events the turn is ahead; negative while the reader waits for a number that is still to come."""
+        return self._log.last - self.cursor
 
     @property
     def ended(self) -> bool:
-        return self._gone or (self.closed and not self.lag)
+        return self._gone or (self.closed and self.cursor >= self._log.last and not self._missed)
 
     async def receive(self) -> Sequence[Numbered]:
         self._begun = True
-        if not (self.lag or self.closed or self.dropped):
+        if self._missed and not self._gone:
+            missed, self._missed = self._missed, ()
+            return missed
+        if self.cursor >= self._log.last and not (self.closed or self.dropped):
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
@@ -87,7 +101,7 @@ class Receiver:
             return ()
         if self.dropped:
             raise ReaderDropped
-        events = self._tail.since(self.cursor)
+        events = self._log.since(self.cursor)
         if events:
             self.cursor = events[-1][0]
             self._advanced()
@@ -108,7 +122,7 @@ class Receiver:
             self.wake()
 
     def _handed_over(self, taker: Taker) -> bool:
-        events = self._tail.since(self.cursor)
+        events = self._log.since(self.cursor)
         if not events:
             return False
         try:

@@ -1,15 +1,20 @@
 """The one place of order: every event of a turn is numbered, checked, appended and announced here."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import anyio
 
+from domain.errors import RateLimited
 from domain.streaming.channel import Receiver
-from domain.streaming.events import StreamEvent
+from domain.streaming.condensed import condensed
+from domain.streaming.event_log import EventLog
+from domain.streaming.events import Citations, Numbered, StreamEvent, StreamStarted
 from domain.streaming.phase import Grammar
-from domain.streaming.tail import Tail
+
+_MOST_READERS = 8
+_BUSY = timedelta(seconds=1)
 
 
 class Feed:
@@ -22,19 +27,49 @@ class Feed:
     def __init__(self, capacity: int, deserted: Callable[[], None]) -> None:
         self._capacity = capacity
         self._deserted = deserted
-        self._tail = Tail()
+        self._log = EventLog()
         self._grammar = Grammar()
         self._receivers: list[Receiver] = []
         self._room: asyncio.Future[None] | None = None
         self._closed = False
 
     @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
     def next_number(self) -> int:
-        return self._tail.last + 1
+        return self._log.last + 1
 
     def attach(self, reader_deadline: timedelta) -> Receiver:
         """A reader of everything from here on; if nobody begins to read by then, it counts as left."""
-        receiver = Receiver(self._tail, self._tail.last, self._reader_advanced, self._reader_left)
+        return self._admit(self._log.last, (), reader_deadline)
+
+    def join(
+        self, position: int, started: StreamStarted, said: Callable[[], str], reader_deadline: timedelta
+    ) -> Receiver:
+        """A further reader, who has had the events up to `position`: it gets the others as they were first sent.
+
+        Where the log begins later it gets all that was `said` in one event. In both forms `started` stands for the
+        first event. A position that is still to come is waited for. Raises RateLimited when there are 8 readers.
+        """
+        if len(self._receivers) >= _MOST_READERS:
+            raise RateLimited("This turn has as many readers as it may have.", retry_after=_BUSY)
+        missed = self._missed(position, started, said)
+        return self._admit(max(position, self._log.last), missed, reader_deadline)
+
+    def _missed(self, position: int, started: StreamStarted, said: Callable[[], str]) -> list[Numbered]:
+        newest = self._log.last
+        if position >= newest:
+            return []
+        if self._log.holds(position + 1):
+            missed = self._log.since(position)
+            return missed if position else [(1, started), *missed[1:]]
+        _, last = self._log.since(newest - 1)[0]
+        return condensed(started, said(), (last,) if isinstance(last, Citations) else (), newest)
+
+    def _admit(self, cursor: int, missed: Sequence[Numbered], reader_deadline: timedelta) -> Receiver:
+        receiver = Receiver(self._log, cursor, self._reader_advanced, self._reader_left, missed)
         self._receivers.append(receiver)
         asyncio.get_running_loop().call_later(reader_deadline.total_seconds(), receiver.leave_unless_begun)
         return receiver
@@ -50,13 +85,13 @@ class Feed:
         Raises PhaseViolation, and then nothing was appended.
         """
         self._grammar.advance(event)
-        self._tail.append(event)
+        self._log.append(event)
 
     def announce(self) -> None:
         for receiver in tuple(self._receivers):
             receiver.announce()
-        if not self._receivers:
-            self._tail.forget(self._tail.last)
+        if self._log.last >= self._log.due:
+            self._log.let_go(self._taken_by_all())
 
     def end(self, terminal: StreamEvent) -> None:
         """The last event. Every reader receives it itself, however it had the others, and so learns of the end.
@@ -74,7 +109,7 @@ class Feed:
 
     @property
     def full(self) -> bool:
-        behind = self._tail.last - self._capacity
+        behind = self._log.last - self._capacity
         for receiver in self._receivers:  # noqa: SIM110 - asked for every delta: a generator costs as much as the rest
             if receiver.cursor <= behind:
                 return True
@@ -91,12 +126,11 @@ class Feed:
                 receiver.drop()
 
     def _reader_advanced(self) -> None:
-        slowest = self._tail.last
-        for receiver in self._receivers:
-            slowest = min(slowest, receiver.cursor)
-        self._tail.forget(slowest)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
+
+    def _taken_by_all(self) -> int:
+        return min((receiver.cursor for receiver in self._receivers), default=self._log.last)
 
     def _reader_left(self, receiver: Receiver) -> None:
         if receiver not in self._receivers:

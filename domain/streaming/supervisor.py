@@ -84,8 +84,18 @@ class TurnSupervisor:
         self._turns[brief.turn_id] = actor
         model = brief.resolution.effective
         self._telemetry.count(Counted.STREAM_STARTED, provider=model.provider_id, model=model.id)
+        first_reader = feed.attach(self._limits.reader_deadline)
+        actor.begin()
         self._tasks.start_soon(self._run, actor)
-        return feed.attach(self._limits.reader_deadline)
+        return first_reader
+
+    def attach(self, turn_id: TurnId, position: int) -> Receiver | None:
+        """A further reader of a turn that runs here, who has had the events up to `position`; None if it does not.
+
+        Counts as the first one does when it leaves, or never begins to read. Raises RateLimited.
+        """
+        actor = self._turns.get(turn_id)
+        return None if actor is None or actor.feed.closed else actor.attach(position)
 
     def stop(self, turn_id: TurnId, reason: StopReason) -> None:
         """Stops the turn if it runs here."""

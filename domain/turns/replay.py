@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from domain.streaming.condensed import condensed
 from domain.streaming.events import (
     Citations,
-    Delta,
     Done,
     Numbered,
     StreamEvent,
@@ -16,16 +16,10 @@ from domain.turns.models import StoredAnswer
 
 
 def replayed(answer: StoredAnswer) -> Sequence[Numbered]:
-    """`stream_started` is 1 and the terminal keeps its number; what stands between counts down from it."""
-    told: list[StreamEvent] = []
-    if answer.message.content:
-        told.append(Delta("text", answer.message.content))
-    if answer.message.citations:
-        told.append(Citations(answer.message.citations))
-    told.append(done_of(answer))
-    first = answer.last_number - len(told) + 1
-    started = StreamStarted(request_id=str(answer.request_id), message_id=str(answer.message.id), is_new_turn=False)
-    return [(1, started), *enumerate(told, start=first)]
+    message = answer.message
+    started = StreamStarted(request_id=str(answer.request_id), message_id=str(message.id), is_new_turn=False)
+    cited: list[StreamEvent] = [Citations(message.citations)] if message.citations else []
+    return condensed(started, message.content, [*cited, done_of(answer)], answer.last_number)
 
 
 def done_of(answer: StoredAnswer) -> Done:

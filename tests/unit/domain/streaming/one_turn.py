@@ -46,6 +46,7 @@ class OneTurn:
             SilentTelemetry(),
         )
         self.reader: Receiver = feed.attach(limits.reader_deadline)
+        self.actor.begin()
 
     @property
     def events(self) -> list[StreamEvent]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from domain.streaming.channel import Reader, ReaderDropped
+from domain.streaming.channel import ReaderDropped
 from domain.streaming.events import Delta, StreamEvent
 from domain.streaming.feed import Feed
 from domain.streaming.phase import PhaseViolation
@@ -314,13 +314,3 @@ async def test_a_reader_that_has_begun_may_wait_longer_than_the_reader_deadline(
     with anyio.fail_after(5):
         await passed.wait()
     assert not reader.ended
-
-
-async def test_what_every_reader_has_taken_is_not_kept() -> None:
-    feed = a_feed()
-    readers: list[Reader] = [feed.attach(LATER), feed.attach(LATER)]
-    for _ in range(5):
-        feed.publish(DELTA)
-        for reader in readers:
-            await reader.receive()
-    assert feed.attach(LATER)._tail.since(0) == []

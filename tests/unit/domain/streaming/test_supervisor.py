@@ -232,3 +232,40 @@ async def test_a_turn_that_breaks_leaves_the_others_alone(play: Play) -> None:
         await anyio.wait_all_tasks_blocked()
         go_on.set()
         assert isinstance(await terminal_of(other), Done)
+
+
+async def test_a_further_reader_of_a_running_turn_gets_what_it_missed_and_the_end() -> None:
+    supervisor = a_supervisor()
+    async with supervisor.running():
+        go_on = anyio.Event()
+        first = start(supervisor, saying(*"ab", gate=go_on.wait))
+        joined = supervisor.attach(a_brief().turn_id, 0)
+        assert joined is not None
+        go_on.set()
+        with anyio.fail_after(5):
+            theirs, ours = await read_all(first), await read_all(joined)
+    assert [number for number, _ in ours] == [number for number, _ in theirs]
+    assert ours[1:] == theirs[1:]
+    assert [getattr(events[0][1], "is_new_turn", None) for events in (theirs, ours)] == [True, False]
+
+
+async def test_a_turn_that_does_not_run_here_cannot_be_attached_to() -> None:
+    supervisor = a_supervisor()
+    async with supervisor.running():
+        reader = start(supervisor, saying("a"))
+        await terminal_of(reader)
+        assert supervisor.attach(a_brief().turn_id, 0) is None
+
+
+async def test_a_turn_whose_first_reader_left_goes_on_for_another() -> None:
+    books = MemoryBooks()
+    supervisor = a_supervisor(books)
+    async with supervisor.running():
+        go_on = anyio.Event()
+        first = start(supervisor, saying("a", gate=go_on.wait))
+        joined = supervisor.attach(a_brief().turn_id, 1)
+        assert joined is not None
+        first.leave()
+        go_on.set()
+        assert isinstance(await terminal_of(joined), Done)
+    assert isinstance(books.closings[0].ending, Finished)
