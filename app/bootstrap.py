@@ -8,6 +8,7 @@ from api.rest.cursor import Cursors
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
 from api.rest.turns.controller import CreateAndSendController, SendController, Sending
+from api.rest.turns.status import TurnStatusController
 from api.streaming.response import KeepAlive
 from app.authentication import token_verifier
 from app.config_layers import Mistakes
@@ -31,6 +32,7 @@ from domain.turns.leases import LeaseBeat
 from domain.turns.opening import Opening
 from domain.turns.reaper import Reaper
 from domain.turns.service import TurnService
+from domain.turns.status import TurnStatuses
 from infra.catalogue.static import StaticCatalogue, validate_catalogue
 from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.engine import PoolLimits, Pools, create_pools
@@ -82,8 +84,11 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             drain=drain,
             checks=readiness_checks(pools),
             limits=BodyLimits(max_bytes=settings.http.max_body_bytes, stall=settings.http.body_idle_timeout),
-            further_controllers=(SendController, CreateAndSendController),
-            further_dependencies={"sending": Sending(turns=turns, keep_alive=_keep_alive(settings))},
+            further_controllers=(SendController, CreateAndSendController, TurnStatusController),
+            further_dependencies={
+                "sending": Sending(turns=turns, keep_alive=_keep_alive(settings)),
+                "statuses": TurnStatuses(begin, policy),
+            },
         ),
         clock=clock,
         telemetry=telemetry,

@@ -77,7 +77,8 @@ def refuse_malformed_ids(connection: Connection, handler: BaseRouteHandler) -> N
     parameters = handler.parsed_fn_signature.parameters
     for name, text in connection.path_params.items():
         try:
-            msgspec.convert(text, parameters[name].annotation, strict=False)
+            # `annotation` has lost its constraints.
+            msgspec.convert(text, parameters[name].raw, strict=False)
         except msgspec.ValidationError:
             raise InvalidRequest.of(name, "This is not a UUID.", "invalid_uuid") from None
 

@@ -96,7 +96,7 @@ def _operation_id(handler: HTTPRouteHandler) -> str:
 def _parameters(route: HTTPRoute, handler: HTTPRouteHandler, endpoint: Endpoint | None) -> list[dict[str, Any]]:
     parameters = handler.parsed_fn_signature.parameters
     in_path = [
-        {"name": name, "in": "path", "required": True, "schema": msgspec.json.schema(parameters[name].annotation)}
+        {"name": name, "in": "path", "required": True, "schema": msgspec.json.schema(parameters[name].raw)}
         for name in route.path_parameters
     ]
     return [*in_path, *(_LIST_PARAMETERS if endpoint is not None and endpoint.lists else ())]

@@ -53,6 +53,15 @@ _RESULT = {
     "finish_reason": "stop",
     "timing": {"ttft_ms": 300, "total_ms": 435},
 }
+_TURN = {
+    "request_id": _REQUEST_ID,
+    "state": "done",
+    "assistant_message_id": _MESSAGE_ID,
+    "updated_at": "2026-03-01T09:30:01.409000Z",
+    "created_at": _MOMENT,
+    "effective_model": "mock-ttft300-itl15-len150",
+    "finish_reason": "stop",
+}
 _SEND = {"content": "When is high tide?", "request_id": _REQUEST_ID, "on_disconnect": "cancel"}
 _CREATE_AND_SEND = {**_SEND, "title": "Tides"}
 _PAGE_INFO = {"next_cursor": None, "prev_cursor": None, "limit": 20}
@@ -87,4 +96,5 @@ ANSWERS: Mapping[str, object] = {
     "mini_chat.get_model": _MODEL,
     "mini_chat.send_message": _RESULT,
     "mini_chat.create_chat_and_send": _RESULT,
+    "mini_chat.get_turn": _TURN,
 }

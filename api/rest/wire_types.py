@@ -1,11 +1,18 @@
-"""Text with a meaning, as the OpenAPI document tells it."""
+"""Text with a meaning, as the OpenAPI document tells it, and members that are left out."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, TypeVar
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
+
+T = TypeVar("T")
 
 Id: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 """Lower-case with hyphens."""
 
 Moment: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 """RFC 3339 UTC with six fractional digits and `Z`, as `utc_text` makes it."""
+
+
+def present(value: T | None) -> T | UnsetType:
+    """What has no value is left out of an answer, never null."""
+    return UNSET if value is None else value

@@ -1,17 +1,15 @@
 """A message on the wire (api.md 3.2)."""
 
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from api.rest.listing import PageInfo
-from api.rest.wire_types import Id, Moment
+from api.rest.wire_types import Id, Moment, present
 from domain.clock import utc_text
 from domain.messages.models import Message
 from domain.providers.events import Citation
-
-T = TypeVar("T")
 
 
 class MessageOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,22 +38,18 @@ class MessageOut(msgspec.Struct, frozen=True, kw_only=True):
             request_id=str(message.request_id),
             role=message.role.value,
             content=message.content,
-            model=_present(message.model),
+            model=present(message.model),
             input_tokens=message.input_tokens or UNSET,
             output_tokens=message.output_tokens or UNSET,
             created_at=utc_text(message.created_at),
             seq=message.seq,
             status="partial" if message.is_partial else "complete",
-            finish_reason=_present(message.finish_reason),
+            finish_reason=present(message.finish_reason),
             citations=message.citations or UNSET,
-            metadata=_present(message.metadata),
+            metadata=present(message.metadata),
         )
 
 
 class MessagePageOut(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[MessageOut, ...]
     page_info: PageInfo
-
-
-def _present(value: T | None) -> T | UnsetType:
-    return UNSET if value is None else value

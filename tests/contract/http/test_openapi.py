@@ -68,6 +68,7 @@ def test_operations_have_the_documented_ids(document: dict[str, Any]) -> None:
         "POST /v1/chats/{chat_id}/messages:stream": "stream_message",
         "POST /v1/chats:stream": "create_chat_and_stream",
         "POST /v1/chats:send": "create_chat_and_send",
+        "GET /v1/chats/{chat_id}/turns/{request_id}": "get_turn",
         "GET /v1/models": "list_models",
         "GET /v1/models/{model_id}": "get_model",
     }

@@ -12,6 +12,7 @@ from api.rest.edge import HostCheck, any_host
 from api.rest.health import Check
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
+from api.rest.turns.status import TurnStatusController
 from app.http_app import create_http_app
 from domain.auth.policy import Policy
 from domain.catalogue.models import ModelSpec, Tier
@@ -22,6 +23,7 @@ from domain.errors import Unauthorized
 from domain.ids import TenantId, TurnId, UserId
 from domain.messages.service import MessageService
 from domain.subject import AuthMethod, Subject
+from domain.turns.status import TurnStatuses
 from tests.fakes.store import MemoryStore
 from tests.harness.bridge import Answer, App, Body, request
 
@@ -129,7 +131,8 @@ def create_world(
         drain=drain,
         checks=checks or {},
         limits=BodyLimits(max_bytes=64 * 1024),
-        further_controllers=further,
+        further_controllers=(TurnStatusController, *further),
+        further_dependencies={"statuses": TurnStatuses(store, policy)},
     )
     app = create_http_app(services, clock=clock, gateway_prefix=gateway_prefix, host_check=host_check)
     return World(store=store, app=app, drain=drain)
