@@ -13,10 +13,9 @@ serve *args: _runtime
 
 # every test: unit, contract, integration, e2e, fault, house
 test *args: _dev
-    @if PATH="$PATH:/usr/sbin" command -v nginx >/dev/null; then pytest {{ args }}; else \
-        echo "no nginx on this machine: the tests that need one are left out"; pytest -m "not nginx" {{ args }}; fi
+    @pytest -m "$(just _runnable)" {{ args }}
 
-# formatter, linters, import contracts, both type checkers, then the tests that need no database
+# formatter, linters, import contracts, both type checkers, then the tests that need no server
 check: _dev
     ruff format --check .
     ruff check .
@@ -24,7 +23,7 @@ check: _dev
     lint-imports
     mypy
     pyright
-    pytest -q tests/unit tests/house tests/contract -m "not postgres"
+    pytest -q tests/unit tests/house tests/contract -m "not postgres and not redis"
 
 # rewrite the sources into the project's format
 fmt: _dev
@@ -54,6 +53,16 @@ lock:
 # the ten largest files and functions, for the review
 sizes:
     @wc -l $(git ls-files '*.py') | sort -rn | head -11
+
+# The mark expression of what this machine can run.
+[private]
+_runnable:
+    #!/usr/bin/env bash
+    PATH="$PATH:/usr/sbin"
+    without() { echo "no $1 on this machine: the tests that need one are left out" >&2; marks+=" and not $2"; }
+    command -v nginx >/dev/null || without nginx nginx
+    command -v redis-server >/dev/null || docker info >/dev/null 2>&1 || without redis-server redis
+    echo "${marks# and }"
 
 # Each environment remembers the lock it was made from, so a second start costs nothing.
 [private]

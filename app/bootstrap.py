@@ -13,6 +13,7 @@ from api.streaming.response import KeepAlive
 from app.authentication import token_verifier
 from app.config_layers import Mistakes
 from app.drain import DrainSwitch
+from app.messaging import messaging
 from app.readiness import readiness_checks
 from app.runtime import Runtime
 from app.settings import DatabaseSettings, Settings, TelemetrySettings
@@ -72,7 +73,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         clock,
         telemetry,
     )
-    drain = DrainSwitch()
+    drain, messages = DrainSwitch(), messaging(settings.redis, owner, clock, telemetry)
     return Runtime(
         rest=RestServices(
             chats=ChatService(begin, policy, catalogue, stop_turn, clock),
@@ -82,7 +83,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             policy=policy,
             cursors=Cursors(cursor_keys(settings, env)),
             drain=drain,
-            checks=readiness_checks(pools),
+            checks={**readiness_checks(pools), **messages.checks},
             limits=BodyLimits(max_bytes=settings.http.max_body_bytes, stall=settings.http.body_idle_timeout),
             further_controllers=(SendController, CreateAndSendController, TurnStatusController),
             further_dependencies={
@@ -96,6 +97,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         pools=pools,
         providers=providers,
         supervisor=supervisor,
+        messaging=messages,
         beat=LeaseBeat(supervisor, leases, begin_reserved, turn.lease, turn.blind_limit, clock, telemetry),
         reaper=Reaper(leases, begin_reserved, owner, turn.lease, telemetry),
     )

@@ -24,6 +24,7 @@ async def running(runtime: Runtime, settings: Settings) -> AsyncIterator[None]:
             exporting(runtime.telemetry),
             runtime.providers,
             runtime.supervisor.running(),
+            runtime.messaging.running(),
             anyio.create_task_group() as loops,
         ):
             loops.start_soon(every, settings.turn.heartbeat, "lease_beat", runtime.beat.beat)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from api.rest.routes import RestServices
 from app.drain import DrainSwitch
+from app.messaging import Messaging
 from domain.clock import Clock
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.ports import Telemetry
@@ -24,5 +25,6 @@ class Runtime:
     pools: Pools
     providers: ProviderRegistry
     supervisor: TurnSupervisor
+    messaging: Messaging
     beat: LeaseBeat
     reaper: Reaper

@@ -42,6 +42,16 @@ def _is_postgres(url: str | None) -> bool:
     return url is None or url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://"))
 
 
+def _is_redis(url: str | None) -> bool:
+    if url is None:
+        return True
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _is_safe_address(url: str | None) -> bool:
     if url is None:
         return True
@@ -84,6 +94,16 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
                 "makes no sense without database.url",
             ),
         )
+
+
+class RedisSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without a url the process works without Redis: it is an accelerator between processes and holds no truth."""
+
+    url: str | None = None
+    timeout: Annotated[timedelta, Between(MILLISECOND, duration("5s"))] = duration("100ms")
+
+    def __post_init__(self) -> None:
+        agree((_is_redis(self.url), "url", "must begin with redis:// or rediss:// and name a host"))
 
 
 class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,6 +149,11 @@ class DeadlineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             idle=self.inter_token,
             tool_idle=self.tool,
         )
+
+
+class CancelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    receipt_wait: Deadline = duration("10s")
+    poll_interval: Annotated[timedelta, Between(duration("10ms"), duration("4s"))] = duration("1s")
 
 
 class DrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -217,6 +242,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pg_bin: Path | None = None
     http: HttpSettings = HttpSettings()
     database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
     streaming: StreamingSettings = StreamingSettings()
     turn: TurnSettings = TurnSettings()
     deadline: DeadlineSettings = DeadlineSettings()

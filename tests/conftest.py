@@ -8,6 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.harness.postgres import Database, PostgresServer
+    from tests.harness.redis import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +18,11 @@ def anyio_backend() -> tuple[str, dict[str, object]]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "postgres_server" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "postgres_server" in fixtures:
             item.add_marker(pytest.mark.postgres)
+        if {"redis_server", "own_redis"} & set(fixtures):
+            item.add_marker(pytest.mark.redis)
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +46,22 @@ def empty_database(postgres_server: "PostgresServer") -> "Iterator[Database]":
     """A database that was never migrated, in a cluster whose roles exist."""
     with postgres_server.database(migrated=False) as database:
         yield database
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> "Iterator[RedisServer]":
+    """Shared: nobody kills it or empties it."""
+    from tests.harness.redis import running_redis  # noqa: PLC0415 unit tests need not pay for the drivers
+
+    with running_redis() as server:
+        logging.getLogger(__name__).info("Redis for the tests: %s", server.kind)
+        yield server
+
+
+@pytest.fixture
+def own_redis() -> "Iterator[RedisServer]":
+    """The test's own, to do anything to."""
+    from tests.harness.redis import running_redis  # noqa: PLC0415 unit tests need not pay for the drivers
+
+    with running_redis() as server:
+        yield server

@@ -35,6 +35,7 @@ class Counted(StrEnum):
     FINALIZE_GAVE_UP = "finalize_gave_up"
     ORPHAN_FINALIZED = "orphan_finalized"
     REAP_FAILED = "reap_failed"
+    REDIS_ERRORS = "redis_errors"
 
 
 class Span(Protocol):

@@ -8,13 +8,11 @@ import asyncio
 import itertools
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -23,6 +21,7 @@ from testcontainers.community.postgres import PostgresContainer
 from infra.postgres import migrate
 from infra.postgres.binaries import NEWEST_MAJOR, find_binaries
 from infra.postgres.embedded import RUNTIME_ROLE, SUPERUSER, Durability, EmbeddedPostgres
+from tests.harness.docker import docker_answers
 
 T = TypeVar("T")
 
@@ -79,7 +78,7 @@ class PostgresServer:
 @contextmanager
 def running_server() -> Iterator[PostgresServer]:
     with asyncio.Runner() as runner:
-        kind, place = ("container", _container()) if _docker_answers() else ("local process", _local(runner))
+        kind, place = ("container", _container()) if docker_answers() else ("local process", _local(runner))
         with place as address:
             server = PostgresServer(kind, runner, address)
             try:
@@ -120,17 +119,6 @@ def _remove_left_behind(home: Path) -> None:
     for folder in home.glob(f"{_FOLDER}*"):
         if not Path("/proc", folder.name.removeprefix(_FOLDER).split("-")[0]).exists():
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _docker_answers() -> bool:
-    """Asked by hand, because the client leaks its socket when nobody answers."""
-    place = urlsplit(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
-    family, address = (
-        (socket.AF_UNIX, place.path) if place.scheme == "unix" else (socket.AF_INET, (place.hostname, place.port))
-    )
-    with socket.socket(family) as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(address) == 0
 
 
 @contextmanager

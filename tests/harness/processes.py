@@ -184,11 +184,12 @@ def _spawn(
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 -- one system call, no lock
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 -- one system call, no lock
         )
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """To be called in a child before it becomes its program."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

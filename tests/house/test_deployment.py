@@ -24,6 +24,7 @@ def test_compose_gives_the_replicas_settings_that_exist(tmp_path: Path) -> None:
     config.write_text('[database]\nurl = "postgresql://mini_chat_app@postgres/mini_chat"\n')
     settings = load_settings(config, COMPOSE["x-replica"]["environment"] | PLACEHOLDERS, {})
     assert settings.auth.mode == "jwt"
+    assert str(settings.redis.url).startswith("redis://redis:")
     assert settings.providers["openai"].auth.key == "file:/run/secrets/openai_api_key"
 
 

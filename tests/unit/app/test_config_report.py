@@ -9,6 +9,8 @@ TOML = """
 first_byte = "7s"
 [database]
 url = "postgresql://chat:hunter2@db.example.com/chat?sslpassword=hunter2"
+[redis]
+url = "rediss://:hunter2@redis.example.com:6380/0"
 [providers.local]
 kind = "openai_chat"
 base_url = "https://api.example.com"
@@ -27,6 +29,7 @@ def test_no_secret_is_printed(tmp_path: Path) -> None:
     text = config_report(found.struct, found.origins)
     assert "hunter2" not in text
     assert 'url = "postgresql://chat:***@db.example.com/chat?***"  # settings.toml' in text
+    assert 'url = "rediss://:***@redis.example.com:6380/0"' in text
     assert '"X-Other" = "env:OTHER"' in text
 
 

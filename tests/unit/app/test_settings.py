@@ -192,6 +192,13 @@ def test_production_names_what_it_misses(missing: str, line: str) -> None:
     assert mistakes(env=env) == [line]
 
 
+@pytest.mark.parametrize("url", ["localhost:6379", "http://redis", "redis://", "redis://host:port/0", "unix:///redis"])
+def test_a_redis_address_names_its_protocol_and_a_host(url: str) -> None:
+    assert mistakes(env={"MINI_CHAT_REDIS_URL": url}) == [
+        "redis.url (MINI_CHAT_REDIS_URL): must begin with redis:// or rediss:// and name a host"
+    ]
+
+
 def test_symmetric_algorithms_cannot_be_allowed() -> None:
     for algorithm in ("HS256", "none"):
         (line,) = mistakes(env={**JWT, "MINI_CHAT_AUTH_JWT_ALGORITHMS": algorithm})

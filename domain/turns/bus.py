@@ -1,0 +1,67 @@
+"""Word from one process to the owner of a turn in another. An accelerator: everything it says is in the rows too."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from domain.ids import OwnerId, TenantId, TurnId
+from domain.streaming.models import StopReason
+
+
+class StopTurn(msgspec.Struct, frozen=True, kw_only=True, tag="stop_turn"):
+    """Somebody wants the turn to end; the row says so as well."""
+
+    tenant_id: TenantId
+    turn_id: TurnId
+    epoch: int
+    reason: StopReason
+
+
+class FollowTurn(msgspec.Struct, frozen=True, kw_only=True, tag="follow_turn"):
+    """Somebody in another process reads the turn from after `position` on."""
+
+    tenant_id: TenantId
+    turn_id: TurnId
+    epoch: int
+    position: int
+
+
+Message: TypeAlias = StopTurn | FollowTurn
+
+M = TypeVar("M", StopTurn, FollowTurn)
+
+
+class Bus(Protocol):
+    """Lossy by contract: what is told may get lost, come twice or come late, and nothing wrong may come of it.
+
+    So whoever handles a message compares tenant and epoch with the turn it means, and whoever sent one finds out
+    from the row what became of it.
+    """
+
+    @property
+    def healthy(self) -> bool:
+        """Whether, as far as this process knows, the words of other processes reach it."""
+        ...
+
+    async def tell(self, owner: OwnerId, message: Message) -> None:
+        """Sends it, within the deadline of a call, and never raises for a message that cannot be sent."""
+        ...
+
+
+class Inbox:
+    """Hands what reaches this process to whoever asked for messages of its kind; nobody misses the others.
+
+    Handlers run on the loop that reads the bus, so they do not wait: they start what takes time.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[type[Message], Callable[[Any], None]] = {}
+
+    def on(self, kind: type[M], handler: Callable[[M], None]) -> None:
+        self._handlers[kind] = handler
+
+    def deliver(self, message: Message) -> None:
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message)
