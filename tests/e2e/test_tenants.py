@@ -40,7 +40,7 @@ def comparable(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
 
 
 async def routes_of_a_chat(client: Client) -> list[tuple[str, str]]:
-    """(method, path below /v1 with a place for the chat's id) of everything the server says it offers on a chat."""
+    """(method, path below /v1 with places for ids) of everything the server says it offers on a chat."""
     document = (await client.ask("GET", "/openapi.json")).json()
     return [
         (method.upper(), path.removeprefix(f"{API}/"))
@@ -55,14 +55,14 @@ async def test_a_foreign_chat_is_as_good_as_none_on_every_route(
     client: Client, service: Service, tenant: str, user: str
 ) -> None:
     chat_id = await client.chat(title=SECRET)
-    await client.told(chat_id, SECRET)
+    request_id = (await client.told(chat_id, SECRET)).frames[0].data["request_id"]
     stranger = client.under(await token(service, tenant, user))
     routes = await routes_of_a_chat(client)
     assert len(routes) >= 6
     for method, path in routes:
         body = {"content": "Hello", "title": "Mine"} if method in {"POST", "PATCH"} else None
-        foreign = await stranger.ask(method, path.format(chat_id=chat_id), body)
-        missing = await stranger.ask(method, path.format(chat_id=uuid4()), body)
+        foreign = await stranger.ask(method, path.format(chat_id=chat_id, request_id=request_id), body)
+        missing = await stranger.ask(method, path.format(chat_id=uuid4(), request_id=uuid4()), body)
         assert foreign.status == 404, (method, path)
         assert comparable(foreign) == comparable(missing), (method, path)
     assert (await stranger.ask("GET", "chats")).json()["items"] == []
