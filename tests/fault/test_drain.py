@@ -16,7 +16,8 @@ from tests.harness.processes import Server
 from tests.harness.service import serving, settings
 from tests.harness.sse_client import all_ended
 
-MODELS = {"endless": "mock-itl20-len100000", "short": "mock-itl20-len40"}
+MODELS = {"endless": "mock-itl50-len100000", "short": "mock-itl50-len30"}
+STREAMS = 100
 
 SEND_HEAD = (
     f"POST {API}/chats:stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -60,10 +61,10 @@ async def test_on_sigterm_new_sends_are_refused_and_every_stream_gets_its_termin
     tmp_path: Path, database: Database
 ) -> None:
     async with (
-        draining(tmp_path, database, accept_window="300ms", turn_deadline="1500ms") as client,
+        draining(tmp_path, database, accept_window="300ms", turn_deadline="3s") as client,
         AsyncExitStack() as stack,
     ):
-        models = ["short", "endless"] * 15
+        models = ["short", "endless"] * (STREAMS // 2)
         streams = [await stack.enter_async_context(client.stream(model=model)) for model in models]
         for stream in streams[-2:]:
             await stream.first("delta")
@@ -73,10 +74,10 @@ async def test_on_sigterm_new_sends_are_refused_and_every_stream_gets_its_termin
         assert (refused.status, refused.json()["code"]) == (503, "service_unavailable")
         assert (refused.header("retry-after"), refused.header("connection")) == ("1", "close")
         assert (await client.ask("GET", "chats?limit=1")).status == 200
-        with anyio.fail_after(10):
+        with anyio.fail_after(20):
             terminals = await all_ended(streams)
         told = [terminal.data.get("code", "done") for terminal in terminals]
-        assert told == ["done", "server_shutdown"] * 15
+        assert told == ["done", "server_shutdown"] * (STREAMS // 2)
         assert all(terminal.data["retryable"] for terminal in terminals[1::2])
         assert await exited_within(client.server, 3) == 0
 

@@ -14,7 +14,7 @@ from tests.harness.postgres import Database
 from tests.harness.processes import child_process, mini_chat, mini_chat_command
 from tests.harness.rows import connected
 from tests.harness.service import model_list, serving, settings
-from tests.harness.sse_client import EventStream
+from tests.harness.sse_client import EventStream, all_ended
 
 ENDLESS = {"endless": "mock-itl20-len100000"}
 SHORT_LEASE = {
@@ -84,6 +84,23 @@ async def test_a_killed_worker_is_replaced_and_its_turns_are_ended(tmp_path: Pat
                 for stream in streams:
                     await still_told_or_cut(stream)
         assert {stream.cut for stream in streams} == {True, False}
+
+
+async def test_on_sigterm_the_streams_of_every_worker_get_their_terminal_event(
+    tmp_path: Path, database: Database
+) -> None:
+    env = settings(database, ENDLESS) | {"MINI_CHAT_DRAIN_TURN_DEADLINE": "500ms"}
+    async with (
+        serving(tmp_path, database, env, "--workers", "2") as service,
+        service.caller() as client,
+        AsyncExitStack() as stack,
+    ):
+        streams = await both_answer(client, database, stack)
+        service.server.signal(signal.SIGTERM)
+        with anyio.fail_after(5):
+            terminals = await all_ended(streams)
+            assert await service.server.exited() == 0
+    assert {terminal.data["code"] for terminal in terminals} == {"server_shutdown"}
 
 
 async def test_workers_and_database_go_with_a_killed_parent(tmp_path: Path) -> None:

@@ -30,8 +30,7 @@ class Client:
     async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         """The whole answer to a request below /v1, or at `path` itself when it begins with a slash."""
         async with self._request(method, path, body, headers) as response:
-            names = tuple((name.lower(), value) for name, value in response.headers.items())
-            return Answer(status=response.status, headers=names, body=await response.read())
+            return await _answer(response)
 
     async def chat(self, **members: object) -> str:
         """A new chat's id."""
@@ -72,9 +71,24 @@ class Client:
             await stream.end()
         return stream
 
+    async def attempt(self, **members: Any) -> EventStream | Answer:
+        """A send that makes a chat: told to its end, or refused."""
+        async with self._request("POST", "chats:stream", members, None) as response:
+            if response.status != 200:
+                return await _answer(response)
+            stream = EventStream(response)
+            self.streams.append(stream)
+            await stream.body()
+        return stream
+
     def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> Any:
         url = self.server.url + (path if path.startswith("/") else f"{API}/{path}")
         return self._session.request(method, url, json=body, headers={**self._headers, **(headers or {})})
+
+
+async def _answer(response: aiohttp.ClientResponse) -> Answer:
+    names = tuple((name.lower(), value) for name, value in response.headers.items())
+    return Answer(status=response.status, headers=names, body=await response.read())
 
 
 @asynccontextmanager
