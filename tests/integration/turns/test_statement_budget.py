@@ -1,22 +1,31 @@
 """What a turn costs the database: reliability.md 8, and decision 16."""
 
+import time
+from collections.abc import AsyncIterator, Sequence
+
 import anyio
 import pytest
 
 from domain.chats.service import ChatDraft
 from domain.ids import ChatId
+from domain.providers.events import ProviderEvent, TextDelta
+from domain.providers.request import ProviderRequest
 from domain.streaming.events import Done
+from domain.streaming.ports import OnDisconnect
 from domain.telemetry.trace_context import new_trace
 from domain.turns.models import SendCommand
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.engine import Engine, a_chat, a_key, a_user, read_all, running_engine
+from tests.harness.eventually import until
 from tests.harness.postgres import Database
+from tests.harness.rows import connected
 from tests.harness.statements import StatementCounter
 from tests.integration.turns.spoken import Spoken
 
 pytestmark = pytest.mark.postgres
 
 MOST_BEFORE, MOST_AFTER = 7, 6
+MANY, SENDERS, BEAT_WITHIN_S = 1_000, 8, 1.0
 WHO = a_user()
 
 
@@ -82,3 +91,51 @@ async def test_a_beat_costs_the_same_for_one_turn_and_for_many(database: Databas
             counts.append(beat.count)
     assert counts == [counts[0]] * 3
     assert counts[0] <= 3
+
+
+async def one_word_then_silence(request: ProviderRequest) -> AsyncIterator[Sequence[ProviderEvent]]:
+    yield [TextDelta("word ")]
+    await anyio.sleep_forever()
+
+
+async def start(engine: Engine, turns: int) -> None:
+    """Returns when all turns that run have said their word."""
+    command = SendCommand(target=ChatDraft(), content="Hello", on_disconnect=OnDisconnect.CONTINUE)
+
+    async def send_some() -> None:
+        for _ in range(turns // SENDERS):
+            await engine.turns.send(WHO, command, new_trace())
+
+    async with anyio.create_task_group() as senders:
+        for _ in range(SENDERS):
+            senders.start_soon(send_some)
+    await until(lambda: all(actor.transcript.text for actor in engine.supervisor.running_turns()))
+
+
+async def timed_beat(engine: Engine) -> tuple[list[str], float]:
+    async with StatementCounter(engine.pools.requests, engine.pools.reserved) as beat:
+        started = time.perf_counter()
+        await engine.beat.beat()
+        took_s = time.perf_counter() - started
+    return [statement for statement in beat.statements if not statement.startswith("BEGIN")], took_s
+
+
+@pytest.mark.timeout(90)
+async def test_the_leases_of_a_thousand_turns_cost_one_statement_a_beat(database: Database) -> None:
+    """And one more for what their answers have grown by."""
+    async with running_engine(database.dsn, FunctionProvider(one_word_then_silence)) as engine:
+        await start(engine, SENDERS)
+        # A connection learns the types of a statement's values once.
+        await engine.beat.beat()
+        await start(engine, MANY - SENDERS)
+        growing, growing_s = await timed_beat(engine)
+        quiet, quiet_s = await timed_beat(engine)
+        async with connected(database.superuser_dsn) as connection:
+            renewed = "SELECT count(*) FROM mini_chat.chat_turns WHERE lease_until > now() + interval '15 s'"
+            assert await connection.fetchval(renewed) == MANY
+            assert await connection.fetchval("SELECT count(*) FROM mini_chat.turn_parts") == MANY
+        assert len(engine.supervisor.running_turns()) == MANY
+    print(f"{MANY} leases renewed in {quiet_s * 1000:.0f} ms, with text to save in {growing_s * 1000:.0f} ms")  # noqa: T201 - the number is the point
+    assert len(quiet) == 1, quiet
+    assert len(growing) == 2, growing
+    assert max(growing_s, quiet_s) < BEAT_WITHIN_S
