@@ -5,17 +5,19 @@ leases and flags of running turns, saves text it cannot read, and nothing else. 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import ARRAY, BigInteger, Integer, Interval, Text, Uuid, bindparam, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import ChatId, OwnerId, TenantId, TurnId, UserId
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
 from domain.streaming.ports import TurnBrief
 from domain.turns.models import LeasedTurn, SavedPart
+from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.transaction import TransactionLimits, transaction
 
 # A turn that is just being finalised is locked: it is passed over, so that it never delays the others.
@@ -89,22 +91,25 @@ _CLAIM: Final = text("""
 class PostgresLeases:
     """Fills the port Leases, on the reserved pool."""
 
-    def __init__(self, engine: AsyncEngine, limits: TransactionLimits) -> None:
-        self._engine = engine
+    def __init__(self, pool: ConnectionPool, limits: TransactionLimits) -> None:
+        self._pool = pool
         self._opening = f"BEGIN; SET LOCAL ROLE mini_chat_ops; SELECT {limits.settings()}"
         self._ending = limits.ending
 
+    def _begun(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return transaction(self._pool, self._opening, self._ending, lambda connection: connection)
+
     async def renew(self, owned: Sequence[TurnBrief], lease: timedelta) -> Mapping[TurnId, StopReason | None]:
-        async with transaction(self._engine, self._opening, self._ending) as connection:
+        async with self._begun() as connection:
             rows = await connection.execute(_RENEW, {**_fences(owned), "lease": lease})
             return {TurnId(row.id): StopReason(row.cancel_reason) if row.cancelled else None for row in rows}
 
     async def save(self, parts: Sequence[SavedPart]) -> None:
-        async with transaction(self._engine, self._opening, self._ending) as connection:
+        async with self._begun() as connection:
             await connection.execute(_SAVE, _parts(parts))
 
     async def claim_expired(self, owner: OwnerId, lease: timedelta, at_most: int) -> Sequence[LeasedTurn]:
-        async with transaction(self._engine, self._opening, self._ending) as connection:
+        async with self._begun() as connection:
             rows = await connection.execute(_CLAIM, {"owner": owner, "lease": lease, "at_most": at_most})
             return [
                 LeasedTurn(

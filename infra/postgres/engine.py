@@ -7,12 +7,12 @@ import msgspec
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from infra.postgres.connection_pool import DRIVER, ConnectionPool
 from infra.postgres.dsn import DIALECT, driver_dsn
 from infra.postgres.prepared import json_text
-from infra.postgres.transaction import DRIVER
 
 _GRACE: Final = timedelta(seconds=1)
 """How much longer than the server the driver waits for a statement: only a silent server is cut off by it."""
@@ -33,8 +33,8 @@ class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Pools(msgspec.Struct, frozen=True, kw_only=True):
     """`reserved` is for what must get through when requests hold everything: finalise, cancel, heartbeat."""
 
-    requests: AsyncEngine
-    reserved: AsyncEngine
+    requests: ConnectionPool
+    reserved: ConnectionPool
 
     async def dispose(self) -> None:
         """Closes what is idle; a connection in use is closed when it comes back."""
@@ -45,7 +45,7 @@ class Pools(msgspec.Struct, frozen=True, kw_only=True):
 def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> Pools:
     """Needs no event loop and connects to nothing: the first use of a pool opens its first connection."""
 
-    def pool(size: int, purpose: str) -> AsyncEngine:
+    def pool(size: int, purpose: str) -> ConnectionPool:
         engine = create_async_engine(
             DIALECT,
             # `transaction` begins and ends them itself.
@@ -63,7 +63,7 @@ def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> 
         event.listen(engine.sync_engine, "connect", _note_driver)
         event.listen(engine.sync_engine, "handle_error", _cut_if_silent)
         event.listen(engine.sync_engine, "checkout", _refuse_closed)
-        return engine
+        return ConnectionPool(engine, size)
 
     return Pools(requests=pool(limits.size, "requests"), reserved=pool(limits.reserved_size, "reserved"))
 

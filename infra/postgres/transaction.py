@@ -7,21 +7,21 @@ A connection goes back to its pool only after the server has answered COMMIT or 
 still be under way (cancelled, timed out, cut), the socket is closed at once and the server rolls back by itself.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Final
+from typing import TypeVar
 
 import anyio
 import asyncpg
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.unit_of_work import OutcomeUnknown
+from infra.postgres.connection_pool import ConnectionPool, driver_of
 from infra.postgres.errors import DRIVER_ERRORS, translated, translated_commit
 
-DRIVER: Final = "driver"
-"""Where the `info` of a pooled connection has the connection of the driver."""
+T = TypeVar("T")
 
 
 class TransactionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,23 +42,24 @@ class TransactionLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def transaction(engine: AsyncEngine, opening: str, ending: timedelta) -> AsyncIterator[AsyncConnection]:
-    """`opening` begins it; it commits when the block is left normally, else rolls back.
+async def transaction(
+    pool: ConnectionPool, opening: str, ending: timedelta, of: Callable[[AsyncConnection], T]
+) -> AsyncIterator[T]:
+    """`opening` begins it; it commits when the block is left normally, else rolls back. The block gets what `of` makes.
 
     Cancelled before COMMIT is sent, it has done nothing. From then on the answer is awaited even in a cancelled
     scope, for `ending` at most, and OutcomeUnknown says that it did not come. Only a native `task.cancel()` breaks
     through that; it leaves as CancelledError with the outcome just as unknown. Driver errors leave translated.
     """
     with translated():
-        connection = await engine.connect()
+        connection = await pool.take()
         driver: asyncpg.Connection | None = None
         answered = False
         try:
             driver = driver_of(connection)
             await driver.execute(opening)
-            yield connection
-            with translated_commit(), anyio.fail_after(ending.total_seconds(), shield=True):
-                await driver.execute("COMMIT")
+            yield of(connection)
+            await _committed(driver, ending)
             answered = True
         except (TimeoutError, OutcomeUnknown):
             raise
@@ -70,16 +71,20 @@ async def transaction(engine: AsyncEngine, opening: str, ending: timedelta) -> A
             answered = await _rolled_back(connection, ending)  # noqa: ASYNC120 - shields itself
             raise
         finally:
-            with anyio.CancelScope(shield=True):
-                if not answered:
-                    await _cut(connection)
-                await connection.close()
+            if not (answered and pool.keep(connection)):
+                with anyio.CancelScope(shield=True):
+                    if not answered:
+                        await _cut(connection)
+                    await connection.close()
 
 
-def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
-    """Noted by the pool when it connected: to ask SQLAlchemy costs a change of greenlets."""
-    driver: asyncpg.Connection = connection.info[DRIVER]
-    return driver
+async def _committed(driver: asyncpg.Connection, ending: timedelta) -> None:
+    deadline = anyio.current_time() + ending.total_seconds()
+    with translated_commit():
+        with anyio.CancelScope(deadline=deadline, shield=True) as patience:
+            await driver.execute("COMMIT")
+        if patience.cancelled_caught:
+            raise TimeoutError
 
 
 async def _rolled_back(connection: AsyncConnection, ending: timedelta) -> bool:

@@ -4,15 +4,16 @@ What goes over the wire: one message with BEGIN and a statement that sets tenant
 use case, COMMIT.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.scope import AccessScope
 from domain.unit_of_work import Access
+from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.repositories.chats import PostgresChats
 from infra.postgres.repositories.messages import PostgresMessages
 from infra.postgres.repositories.turn_statuses import PostgresStatuses
@@ -38,18 +39,18 @@ class PostgresTransaction:
 class PostgresUnitOfWork:
     """Fits UnitOfWork for every combination of repositories that PostgresTransaction has."""
 
-    def __init__(self, engine: AsyncEngine, limits: TransactionLimits) -> None:
-        self._engine = engine
+    def __init__(self, pool: ConnectionPool, limits: TransactionLimits) -> None:
+        self._pool = pool
         self._openings = {
             access: f"{mode}; SELECT set_config('app.tenant', '%s', true), {limits.settings()}"
             for access, mode in _MODES.items()
         }
         self._ending = limits.ending
 
-    @asynccontextmanager
-    async def __call__(self, scope: AccessScope, access: Access = Access.WRITE) -> AsyncIterator[PostgresTransaction]:
+    def __call__(
+        self, scope: AccessScope, access: Access = Access.WRITE
+    ) -> AbstractAsyncContextManager[PostgresTransaction]:
         """The port's promises, and those of `transaction` about cancellation."""
         # Made from the number, so that nothing but a UUID can stand between the quotes.
         opening = self._openings[access] % UUID(int=scope.tenant_id.int)
-        async with transaction(self._engine, opening, self._ending) as connection:
-            yield PostgresTransaction(connection, scope)
+        return transaction(self._pool, opening, self._ending, partial(PostgresTransaction, scope=scope))

@@ -7,8 +7,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import anyio.lowlevel
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Engine, event
+
+from infra.postgres.connection_pool import ConnectionPool
 
 _ENDS: Final = ("COMMIT", "ROLLBACK")
 
@@ -16,15 +17,16 @@ _ENDS: Final = ("COMMIT", "ROLLBACK")
 class StatementCounter:
     """`statements` holds, after the block, what was sent inside it, in order, as text without values."""
 
-    def __init__(self, *engines: AsyncEngine) -> None:
+    def __init__(self, *pools: ConnectionPool) -> None:
         self.statements: list[str] = []
-        self._engines = [engine.sync_engine for engine in engines]
+        self._pools = pools
 
     @property
     def count(self) -> int:
         return len(self.statements)
 
     async def __aenter__(self) -> Self:
+        await self._empty_the_hand()
         for engine in self._engines:
             event.listen(engine, "before_cursor_execute", self._note_executed)
             event.listen(engine, "checkout", self._watch)
@@ -36,10 +38,20 @@ class StatementCounter:
     ) -> None:
         # The driver calls its loggers one turn of the loop after the statement.
         await anyio.lowlevel.checkpoint()
+        await self._empty_the_hand()
         for engine in self._engines:
             event.remove(engine, "before_cursor_execute", self._note_executed)
             event.remove(engine, "checkout", self._watch)
             event.remove(engine, "checkin", self._unwatch)
+
+    @property
+    def _engines(self) -> list[Engine]:
+        return [pool.sync_engine for pool in self._pools]
+
+    async def _empty_the_hand(self) -> None:
+        """Only what passes the pool's own door is watched."""
+        for pool in self._pools:
+            await pool.give_back()
 
     def _watch(self, connection: Any, *_: object) -> None:
         connection.driver_connection.add_query_logger(self._note)

@@ -10,10 +10,10 @@ from domain.ids import ChatId, MessageId, OwnerId, RequestId, TurnId
 from domain.providers.events import Finish
 from domain.scope import AccessScope
 from domain.turns.models import LATEST, TurnLookup, TurnName, TurnState, TurnStatus
+from infra.postgres.connection_pool import driver_of
 from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.prepared import Prepared
-from infra.postgres.transaction import driver_of
 
 _OUR_LIVE_CHAT: Final = and_(
     ChatRow.tenant_id == bindparam("b_tenant_id"),

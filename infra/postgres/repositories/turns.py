@@ -54,13 +54,13 @@ from domain.turns.models import (
     TurnState,
     TurnSummary,
 )
+from infra.postgres.connection_pool import driver_of
 from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.message import MessageRow
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.orm.turn_part import TurnPartRow
 from infra.postgres.prepared import Prepared, json_text
 from infra.postgres.repositories.messages import MESSAGE_COLUMNS, message_of
-from infra.postgres.transaction import driver_of
 
 _MESSAGES_PER_TURN: Final = 2
 _FIRST_SEQ: Final = 1

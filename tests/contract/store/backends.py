@@ -7,7 +7,6 @@ import asyncpg
 import msgspec
 from anyio import Lock
 from msgspec.structs import replace
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.ids import ChatId, TurnId
 from domain.messages.models import Message
@@ -16,6 +15,7 @@ from domain.scope import AccessScope
 from domain.turns.models import TurnState, TurnStatus
 from domain.turns.ports import StatusTx
 from domain.unit_of_work import UnitOfWork
+from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.transaction import TransactionLimits
 from infra.postgres.unit_of_work import PostgresUnitOfWork
 from tests.fakes.store import MemoryStore
@@ -74,7 +74,7 @@ class InMemory:
 class InPostgres:
     """`back_door` is a superuser's connection, where row-level security does not hold and no trigger fires."""
 
-    def __init__(self, engine: AsyncEngine, back_door: asyncpg.Connection) -> None:
+    def __init__(self, engine: ConnectionPool, back_door: asyncpg.Connection) -> None:
         self.begin: UnitOfWork[StoreTx] = PostgresUnitOfWork(engine, TransactionLimits())
         self._back_door = back_door
         self._one_at_a_time = Lock()

@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import ServiceUnavailable
 from domain.unit_of_work import LostRace, OutcomeUnknown, ReadOnly, TransactionConflict
+from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.engine import PoolLimits, create_pools
 from infra.postgres.errors import DatabaseFault
 from infra.postgres.transaction import transaction
@@ -43,7 +44,7 @@ def database(postgres_server: PostgresServer) -> Iterator[Database]:
 
 
 @pytest.fixture
-async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
+async def engine(database: Database) -> AsyncIterator[ConnectionPool]:
     pools = create_pools(database.dsn, POOL, application_name="errors")
     try:
         yield pools.requests
@@ -58,15 +59,15 @@ async def refuse(connection: AsyncConnection, sqlstate: str, secret: str, constr
     await connection.execute(text(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{sqlstate}', {values}{named}; END $$"))
 
 
-async def outcome(engine: AsyncEngine, sqlstate: str, secret: str = "", constraint: str = "") -> Exception:
+async def outcome(engine: ConnectionPool, sqlstate: str, secret: str = "", constraint: str = "") -> Exception:
     with pytest.raises((ServiceUnavailable, LostRace, ReadOnly, DatabaseFault)) as refused:
-        async with transaction(engine, "BEGIN", ENDING) as connection:
+        async with transaction(engine, "BEGIN", ENDING, lambda begun: begun) as connection:
             await refuse(connection, sqlstate, secret, constraint)
     return refused.value
 
 
 @pytest.mark.parametrize("sqlstate", OUTAGES)
-async def test_an_outage_is_answered_with_when_to_come_back(engine: AsyncEngine, sqlstate: str) -> None:
+async def test_an_outage_is_answered_with_when_to_come_back(engine: ConnectionPool, sqlstate: str) -> None:
     refusal = await outcome(engine, sqlstate)
     assert type(refusal) is ServiceUnavailable
     assert refusal.retry_after is not None
@@ -75,29 +76,29 @@ async def test_an_outage_is_answered_with_when_to_come_back(engine: AsyncEngine,
 
 @pytest.mark.parametrize("sqlstate", CONFLICTS)
 async def test_a_conflict_may_be_tried_again_and_is_an_outage_to_who_does_not(
-    engine: AsyncEngine, sqlstate: str
+    engine: ConnectionPool, sqlstate: str
 ) -> None:
     refusal = await outcome(engine, sqlstate)
     assert type(refusal) is TransactionConflict
     assert isinstance(refusal, ServiceUnavailable)
 
 
-async def test_a_taken_key_is_told_by_the_name_of_its_constraint(engine: AsyncEngine) -> None:
+async def test_a_taken_key_is_told_by_the_name_of_its_constraint(engine: ConnectionPool) -> None:
     refusal = await outcome(engine, "23505", constraint="ux_turns_one_running")
     assert isinstance(refusal, LostRace)
     assert refusal.constraint == "ux_turns_one_running"
 
 
-async def test_a_taken_key_without_a_name_is_a_fault(engine: AsyncEngine) -> None:
+async def test_a_taken_key_without_a_name_is_a_fault(engine: ConnectionPool) -> None:
     assert isinstance(await outcome(engine, "23505"), DatabaseFault)
 
 
-async def test_writing_in_a_read_is_our_own_mistake(engine: AsyncEngine) -> None:
+async def test_writing_in_a_read_is_our_own_mistake(engine: ConnectionPool) -> None:
     assert isinstance(await outcome(engine, "25006"), ReadOnly)
 
 
 @pytest.mark.parametrize("sqlstate", FAULTS)
-async def test_everything_else_is_a_fault_that_names_its_rule(engine: AsyncEngine, sqlstate: str) -> None:
+async def test_everything_else_is_a_fault_that_names_its_rule(engine: ConnectionPool, sqlstate: str) -> None:
     refusal = await outcome(engine, sqlstate, constraint="ck_some_rule")
     assert isinstance(refusal, DatabaseFault)
     assert (refusal.sqlstate, refusal.constraint) == (sqlstate, "ck_some_rule")
@@ -105,7 +106,7 @@ async def test_everything_else_is_a_fault_that_names_its_rule(engine: AsyncEngin
 
 @pytest.mark.parametrize("sqlstate", ["53100", "40001", "23505", "25006", "23514"])
 async def test_no_word_of_the_database_gets_any_further(
-    engine: AsyncEngine, sqlstate: str, caplog: pytest.LogCaptureFixture
+    engine: ConnectionPool, sqlstate: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = f"CNRY-{uuid4().hex}"
     with caplog.at_level(logging.DEBUG):
@@ -116,9 +117,9 @@ async def test_no_word_of_the_database_gets_any_further(
     assert "await refuse(connection" in told
 
 
-async def test_a_value_the_driver_refuses_to_send_is_a_fault_and_no_outage(engine: AsyncEngine) -> None:
+async def test_a_value_the_driver_refuses_to_send_is_a_fault_and_no_outage(engine: ConnectionPool) -> None:
     with pytest.raises(DatabaseFault):
-        async with transaction(engine, "BEGIN", ENDING) as connection:
+        async with transaction(engine, "BEGIN", ENDING, lambda begun: begun) as connection:
             await connection.execute(text("SELECT CAST(:number AS bigint)"), {"number": 2**80})
 
 
@@ -126,17 +127,17 @@ async def test_a_value_the_driver_refuses_to_send_is_a_fault_and_no_outage(engin
     ("sqlstate", "kind"), [("23514", DatabaseFault), ("40001", TransactionConflict), ("57P01", OutcomeUnknown)]
 )
 async def test_only_a_lost_connection_leaves_the_outcome_of_a_commit_open(
-    engine: AsyncEngine, sqlstate: str, kind: type[Exception]
+    engine: ConnectionPool, sqlstate: str, kind: type[Exception]
 ) -> None:
     """A deferred check that fails at COMMIT is an answer: the transaction is rolled back and we know it."""
 
     async def refused_at_commit() -> None:
-        async with transaction(engine, "BEGIN", ENDING) as connection:
+        async with transaction(engine, "BEGIN", ENDING, lambda begun: begun) as connection:
             for statement in (TABLE, RAISE.format(sqlstate=sqlstate), AT_COMMIT, ROW):
                 await connection.execute(text(statement))
 
     with pytest.raises(kind) as refused:
         await refused_at_commit()
     assert type(refused.value) is kind
-    async with transaction(engine, "BEGIN", ENDING) as connection:
+    async with transaction(engine, "BEGIN", ENDING, lambda begun: begun) as connection:
         assert (await connection.execute(text("SELECT to_regclass('pg_temp.deferred')"))).scalar_one() is None

@@ -14,7 +14,6 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.auth.policy import LICENCE_FEATURE, Policy, Role
 from domain.catalogue.models import ModelSpec
@@ -28,8 +27,9 @@ from domain.pagination import PageQuery
 from domain.scope import AccessScope
 from domain.subject import AuthMethod, Subject
 from domain.unit_of_work import Access, OutcomeUnknown, TransactionConflict
+from infra.postgres.connection_pool import ConnectionPool, driver_of
 from infra.postgres.engine import PoolLimits, create_pools
-from infra.postgres.transaction import TransactionLimits, driver_of
+from infra.postgres.transaction import TransactionLimits
 from infra.postgres.unit_of_work import PostgresTransaction, PostgresUnitOfWork
 from tests.contract.store.backends import InPostgres
 from tests.contract.store.samples import a_turn
@@ -48,7 +48,7 @@ Admin: TypeAlias = asyncpg.Connection
 
 
 @asynccontextmanager
-async def pool(dsn: str, limits: PoolLimits = POOL, name: str = "uow") -> AsyncIterator[AsyncEngine]:
+async def pool(dsn: str, limits: PoolLimits = POOL, name: str = "uow") -> AsyncIterator[ConnectionPool]:
     pools = create_pools(dsn, limits, application_name=name)
     try:
         yield pools.requests
@@ -57,14 +57,14 @@ async def pool(dsn: str, limits: PoolLimits = POOL, name: str = "uow") -> AsyncI
 
 
 @pytest.fixture
-async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
+async def engine(database: Database) -> AsyncIterator[ConnectionPool]:
     """A pool of one connection, so that each transaction inherits what the one before it left behind."""
     async with pool(database.dsn) as engine:
         yield engine
 
 
 @pytest.fixture
-async def second(database: Database) -> AsyncIterator[AsyncEngine]:
+async def second(database: Database) -> AsyncIterator[ConnectionPool]:
     async with pool(database.dsn, name="second") as engine:
         yield engine
 
@@ -105,7 +105,7 @@ async def wait_for(admin: Admin, condition: str) -> None:
 # What it costs
 
 
-async def test_a_transaction_costs_one_message_to_begin_and_one_to_end(engine: AsyncEngine) -> None:
+async def test_a_transaction_costs_one_message_to_begin_and_one_to_end(engine: ConnectionPool) -> None:
     begin = PostgresUnitOfWork(engine, LIMITS)
     async with begin(ANN) as tx:
         driver = driver_of(tx.chats._connection)
@@ -135,7 +135,7 @@ class OneModel:
     ("use_case", "statements"),
     [("create", 2), ("get", 2), ("list", 2), ("rename", 2), ("delete", 3), ("messages", 3)],
 )
-async def test_what_each_use_case_sends(engine: AsyncEngine, use_case: str, statements: int) -> None:
+async def test_what_each_use_case_sends(engine: ConnectionPool, use_case: str, statements: int) -> None:
     begin = PostgresUnitOfWork(engine, LIMITS)
     ann = Subject(
         tenant_id=ANN.tenant_id,
@@ -165,7 +165,7 @@ async def test_what_each_use_case_sends(engine: AsyncEngine, use_case: str, stat
     [(Access.READ, "repeatable read", "on"), (Access.WRITE, "read committed", "off")],
 )
 async def test_mode_tenant_and_timeouts_hold_inside(
-    engine: AsyncEngine, access: Access, isolation: str, read_only: str
+    engine: ConnectionPool, access: Access, isolation: str, read_only: str
 ) -> None:
     limits = TransactionLimits(
         statement=timedelta(milliseconds=1500), lock=timedelta(milliseconds=700), idle=timedelta(seconds=9)
@@ -215,7 +215,7 @@ async def _read(begin: PostgresUnitOfWork) -> None:
 
 @pytest.mark.parametrize("end", [_commit, _roll_back, _fail, _cancel, _read])
 async def test_a_reused_connection_knows_nothing_of_its_last_tenant(
-    engine: AsyncEngine, end: Callable[[PostgresUnitOfWork], Awaitable[None]]
+    engine: ConnectionPool, end: Callable[[PostgresUnitOfWork], Awaitable[None]]
 ) -> None:
     begin = PostgresUnitOfWork(engine, LIMITS)
     hers = await add(begin, ANN)
@@ -270,7 +270,7 @@ async def _cancelled_natively(begin: PostgresUnitOfWork, first: ChatId, other: C
 @pytest.mark.parametrize("warm", [True, False])
 @pytest.mark.parametrize("run", [_cancelled_by_scope, _cancelled_natively])
 async def test_cancelled_at_any_await_a_transaction_is_whole_or_absent_and_the_pool_healthy(
-    engine: AsyncEngine,
+    engine: ConnectionPool,
     admin: Admin,
     warm: bool,
     run: Callable[[PostgresUnitOfWork, ChatId, ChatId, int], Awaitable[int]],
@@ -286,6 +286,7 @@ async def test_cancelled_at_any_await_a_transaction_is_whole_or_absent_and_the_p
         with anyio.fail_after(5):
             awaits = await run(begin, first, other, at)
 
+        await engine.give_back()
         assert engine.pool.checkedout() == 0  # type: ignore[attr-defined] # a queue pool, by its configuration
         assert await exists(begin, ANN, first) == await exists(begin, ANN, other)
         await wait_for(admin, "count(*) <= 1 AND count(*) FILTER (WHERE state LIKE 'idle in%') = 0")
@@ -296,7 +297,9 @@ async def test_cancelled_at_any_await_a_transaction_is_whole_or_absent_and_the_p
     assert at > (5 if warm else 7)
 
 
-async def test_a_commit_once_sent_is_awaited_although_its_scope_is_cancelled(engine: AsyncEngine, admin: Admin) -> None:
+async def test_a_commit_once_sent_is_awaited_although_its_scope_is_cancelled(
+    engine: ConnectionPool, admin: Admin
+) -> None:
     await slow_commits(admin, seconds=0.3)
     begin = PostgresUnitOfWork(engine, LIMITS)
     fresh = chat_id()
@@ -325,7 +328,7 @@ async def slow_commits(admin: Admin, seconds: float) -> None:
 # What breaks
 
 
-async def test_a_commit_without_an_answer_in_time_says_so(engine: AsyncEngine, admin: Admin) -> None:
+async def test_a_commit_without_an_answer_in_time_says_so(engine: ConnectionPool, admin: Admin) -> None:
     await slow_commits(admin, seconds=30)
     begin = PostgresUnitOfWork(engine, replace(LIMITS, ending=timedelta(milliseconds=100)))
     with pytest.raises(OutcomeUnknown), anyio.fail_after(2):
@@ -333,7 +336,7 @@ async def test_a_commit_without_an_answer_in_time_says_so(engine: AsyncEngine, a
     assert not await exists(begin, ANN, chat_id())
 
 
-async def test_a_connection_lost_during_commit_leaves_the_outcome_open(engine: AsyncEngine, admin: Admin) -> None:
+async def test_a_connection_lost_during_commit_leaves_the_outcome_open(engine: ConnectionPool, admin: Admin) -> None:
     await slow_commits(admin, seconds=30)
     begin = PostgresUnitOfWork(engine, LIMITS)
     with anyio.fail_after(5):
@@ -357,7 +360,7 @@ async def kill(admin: Admin) -> None:
 
 
 async def test_a_backend_killed_inside_a_transaction_is_an_outage_and_then_forgotten(
-    engine: AsyncEngine, admin: Admin
+    engine: ConnectionPool, admin: Admin
 ) -> None:
     begin = PostgresUnitOfWork(engine, LIMITS)
     fresh = chat_id()
@@ -375,7 +378,7 @@ async def test_a_backend_killed_inside_a_transaction_is_an_outage_and_then_forgo
     assert not await exists(begin, ANN, fresh)
 
 
-async def test_a_backend_killed_while_idle_costs_one_refusal_at_most(engine: AsyncEngine, admin: Admin) -> None:
+async def test_a_backend_killed_while_idle_costs_one_refusal_at_most(engine: ConnectionPool, admin: Admin) -> None:
     begin = PostgresUnitOfWork(engine, LIMITS)
     hers = await add(begin, ANN)
     await kill(admin)
@@ -457,7 +460,9 @@ async def test_a_server_that_falls_silent_before_the_rollback_does_not_hide_why(
         assert not await exists(begin, ANN, chat_id())
 
 
-async def test_who_waits_too_long_for_a_row_is_told_to_come_back(engine: AsyncEngine, second: AsyncEngine) -> None:
+async def test_who_waits_too_long_for_a_row_is_told_to_come_back(
+    engine: ConnectionPool, second: ConnectionPool
+) -> None:
     holder = PostgresUnitOfWork(engine, LIMITS)
     waiter = PostgresUnitOfWork(second, replace(LIMITS, lock=timedelta(milliseconds=100)))
     hers = await add(holder, ANN)
@@ -468,7 +473,7 @@ async def test_who_waits_too_long_for_a_row_is_told_to_come_back(engine: AsyncEn
                 await other.chats.rename(hers, "waited")
 
 
-async def test_a_statement_that_takes_too_long_is_stopped_by_the_server(engine: AsyncEngine) -> None:
+async def test_a_statement_that_takes_too_long_is_stopped_by_the_server(engine: ConnectionPool) -> None:
     begin = PostgresUnitOfWork(engine, replace(LIMITS, statement=timedelta(milliseconds=50)))
     with pytest.raises(ServiceUnavailable), anyio.fail_after(3):
         async with begin(ANN) as tx:
@@ -476,7 +481,9 @@ async def test_a_statement_that_takes_too_long_is_stopped_by_the_server(engine: 
     assert not await exists(begin, ANN, chat_id())
 
 
-async def test_of_two_that_wait_for_each_other_one_may_try_again(engine: AsyncEngine, second: AsyncEngine) -> None:
+async def test_of_two_that_wait_for_each_other_one_may_try_again(
+    engine: ConnectionPool, second: ConnectionPool
+) -> None:
     begin, rival = PostgresUnitOfWork(engine, LIMITS), PostgresUnitOfWork(second, LIMITS)
     mine, theirs = await add(begin, ANN), await add(begin, ANN)
     outcomes: list[str] = []
@@ -504,7 +511,7 @@ async def test_of_two_that_wait_for_each_other_one_may_try_again(engine: AsyncEn
 
 
 async def test_deleting_a_chat_flags_the_turn_that_a_send_was_just_committing(
-    engine: AsyncEngine, second: AsyncEngine, admin: Admin
+    engine: ConnectionPool, second: ConnectionPool, admin: Admin
 ) -> None:
     """The send holds the chat's row; the deletion waits for it and must then see the turn it made."""
     sender, deleter = PostgresUnitOfWork(second, LIMITS), PostgresUnitOfWork(engine, LIMITS)
