@@ -7,6 +7,7 @@ import msgspec
 from api.rest.cursor import Cursors
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
+from api.rest.turns.changes import TurnChangeController
 from api.rest.turns.controller import CreateAndSendController, SendController, Sending
 from api.rest.turns.status import TurnStatusController
 from api.streaming.response import KeepAlive
@@ -32,6 +33,7 @@ from domain.turns.finalisation import TurnFinaliser
 from domain.turns.leases import LeaseBeat
 from domain.turns.opening import Opening
 from domain.turns.reaper import Reaper
+from domain.turns.removal import TurnRemoval
 from domain.turns.service import TurnService
 from domain.turns.status import TurnStatuses
 from infra.catalogue.static import StaticCatalogue, validate_catalogue
@@ -85,10 +87,16 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             drain=drain,
             checks={**readiness_checks(pools), **messages.checks},
             limits=BodyLimits(max_bytes=settings.http.max_body_bytes, stall=settings.http.body_idle_timeout),
-            further_controllers=(SendController, CreateAndSendController, TurnStatusController),
+            further_controllers=(
+                SendController,
+                CreateAndSendController,
+                TurnStatusController,
+                TurnChangeController,
+            ),
             further_dependencies={
                 "sending": Sending(turns=turns, keep_alive=_keep_alive(settings)),
                 "statuses": TurnStatuses(begin, policy),
+                "removal": TurnRemoval(begin, policy),
             },
         ),
         clock=clock,

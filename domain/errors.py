@@ -1,11 +1,11 @@
 """What can be refused, and the stable slug each refusal carries.
 
     DomainError(kind, code, sentence)
-    ├── InvalidRequest, InvalidModel, InvalidAttachment                      invalid
+    ├── InvalidRequest, InvalidModel, InvalidAttachment, InvalidTurnState    invalid
     ├── Unauthorized                                                         unauthenticated
     ├── Forbidden, FeatureNotLicensed                                        forbidden
     ├── ChatNotFound, TurnNotFound, ModelNotFound                            not_found
-    ├── RequestIdConflict, GenerationInProgress                              conflict
+    ├── RequestIdConflict, GenerationInProgress, NotLatestTurn               conflict
     ├── RequestIdReused, InvalidCursor, InvalidLimit, InputTooLong,
     │   ContextBudgetExceeded                                                mismatch
     ├── RateLimited                                                          rate_limited
@@ -92,6 +92,14 @@ class InvalidAttachment(DomainError):
     sentence = "An attachment cannot be used with this message."
 
 
+class InvalidTurnState(DomainError):
+    kind, code = Kind.INVALID, "invalid_turn_state"
+    sentence = "A turn that is running cannot be retried, edited or deleted."
+
+    def __init__(self, turn_state: str) -> None:
+        super().__init__(members={"turn_state": turn_state})
+
+
 class Unauthorized(DomainError):
     """`presented` tells whether a credential was sent at all (RFC 6750, section 3.1)."""
 
@@ -145,6 +153,11 @@ class GenerationInProgress(DomainError):
 
     def __init__(self, running_request_id: str) -> None:
         super().__init__(members={"running_request_id": running_request_id})
+
+
+class NotLatestTurn(DomainError):
+    kind, code = Kind.CONFLICT, "not_latest_turn"
+    sentence = "Only the newest turn of a chat can be retried, edited or deleted."
 
 
 class RequestIdReused(DomainError):

@@ -107,7 +107,7 @@ def _request_body(handler: HTTPRouteHandler) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": _reference(field.annotation if field else Any)}
     if (example := REQUESTS.get(_operation_id(handler))) is not None:
         content["example"] = example
-    return {"required": True, "content": {"application/json": content}}
+    return {"required": field is not None and field.is_required, "content": {"application/json": content}}
 
 
 def _success(handler: HTTPRouteHandler, endpoint: Endpoint | None) -> dict[str, Any]:

@@ -84,6 +84,8 @@ REQUESTS: Mapping[str, object] = {
     "mini_chat.stream_message": _SEND,
     "mini_chat.create_chat_and_send": _CREATE_AND_SEND,
     "mini_chat.create_chat_and_stream": _CREATE_AND_SEND,
+    "mini_chat.retry_turn": {"request_id": _REQUEST_ID, "web_search": {"enabled": True}},
+    "mini_chat.edit_turn": {"content": "When is low tide?", "request_id": _REQUEST_ID},
 }
 
 ANSWERS: Mapping[str, object] = {

@@ -27,6 +27,9 @@ class Action(Enum):
     LIST_MESSAGES = "list_messages"
     SEND_MESSAGE = "send_message"
     READ_TURN = "read_turn"
+    RETRY_TURN = "retry_turn"
+    EDIT_TURN = "edit_turn"
+    DELETE_TURN = "delete_turn"
     LIST_MODELS = "list_models"
     READ_MODEL = "read_model"
 
@@ -41,7 +44,17 @@ _READING = frozenset(
         Action.READ_MODEL,
     }
 )
-_WRITING = frozenset({Action.CREATE_CHAT, Action.UPDATE_CHAT, Action.DELETE_CHAT, Action.SEND_MESSAGE})
+_WRITING = frozenset(
+    {
+        Action.CREATE_CHAT,
+        Action.UPDATE_CHAT,
+        Action.DELETE_CHAT,
+        Action.SEND_MESSAGE,
+        Action.RETRY_TURN,
+        Action.EDIT_TURN,
+        Action.DELETE_TURN,
+    }
+)
 
 PERMISSIONS: Mapping[str, frozenset[Action]] = {
     Role.USER: _READING | _WRITING,

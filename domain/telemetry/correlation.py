@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import msgspec
 
-from domain.telemetry.trace_context import TraceContext
+from domain.telemetry.trace_context import TraceContext, new_trace
 
 
 class Correlation(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +19,12 @@ _current: ContextVar[Correlation | None] = ContextVar("correlation", default=Non
 
 def current_correlation() -> Correlation | None:
     return _current.get()
+
+
+def current_trace() -> TraceContext:
+    """That of the call being served, else a new one."""
+    correlation = _current.get()
+    return new_trace() if correlation is None else correlation.trace
 
 
 @contextmanager

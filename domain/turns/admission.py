@@ -1,8 +1,9 @@
-"""Everything that may refuse a send, in its documented order (api.md 3.4, engine.md 2.2). Reads only."""
+"""Everything that may refuse a send or a change, in its documented order (api.md 3.4, 3.5). Reads only."""
 
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from domain.catalogue.models import Estimation, ModelSpec
 from domain.catalogue.ports import Catalogue
@@ -18,22 +19,28 @@ from domain.errors import (
     RequestIdConflict,
     RequestIdReused,
 )
-from domain.ids import ChatId, RequestId
+from domain.ids import ChatId, RequestId, TurnId
 from domain.scope import AccessScope
 from domain.streaming.supervisor import TurnSupervisor
 from domain.turns.models import PUBLIC_STATES, Exchange, Gate, SendCommand, StoredAnswer, TurnState, TurnSummary
+from domain.turns.mutations import ChangeCommand, changeable
 from domain.turns.ports import TurnTx
 from domain.unit_of_work import Access, UnitOfWork
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
-    """A send that nothing refuses, and its place: a chat as it was seen, or one that comes into being with it."""
+    """A question that nothing refuses, and its place: a chat as it was seen, or one that comes into being with it.
+
+    `origin` is the call that asks it; `replaces` is the turn that goes when the new one comes.
+    """
 
     command: SendCommand
+    origin: SendCommand | ChangeCommand
     request_id: RequestId
     place: Gate | NewChat
     resolution: Resolution
     plan: Plan
+    replaces: TurnId | None = None
 
 
 class Admission:
@@ -51,12 +58,22 @@ class Admission:
         self._budgets = budgets
         self._recent_turns = recent_turns
 
-    async def admit(self, scope: AccessScope, command: SendCommand, request_id: RequestId) -> Admitted | StoredAnswer:
+    async def admit(
+        self, scope: AccessScope, call: SendCommand | ChangeCommand, request_id: RequestId
+    ) -> Admitted | StoredAnswer:
         """An answer already stored under this key, else leave to write. A refusal has written nothing.
 
-        Raises ChatNotFound, RequestIdConflict, RequestIdReused, GenerationInProgress, InvalidAttachment,
-        InvalidModel, InputTooLong, ContextBudgetExceeded, ServiceUnavailable.
+        Raises ChatNotFound, RequestIdConflict, RequestIdReused; for a change TurnNotFound, InvalidTurnState,
+        NotLatestTurn; GenerationInProgress, InvalidAttachment, InvalidModel, InputTooLong, ContextBudgetExceeded,
+        ServiceUnavailable.
         """
+        if isinstance(call, ChangeCommand):
+            return await self._admit_change(scope, call, request_id)
+        return await self._admit_send(scope, call, request_id)
+
+    async def _admit_send(
+        self, scope: AccessScope, command: SendCommand, request_id: RequestId
+    ) -> Admitted | StoredAnswer:
         if isinstance(command.target, ChatDraft) and command.request_id is None:
             # A key we have just made names nothing yet, so there is nothing to read.
             return self._admit_new_chat(command, command.target, request_id)
@@ -72,6 +89,22 @@ class Admission:
             resolution = self._resolve(command, gate)
             history = await self._history(tx, chat_id, resolution.effective)
         return self._admitted(command, request_id, gate, resolution, history)
+
+    async def _admit_change(
+        self, scope: AccessScope, change: ChangeCommand, request_id: RequestId
+    ) -> Admitted | StoredAnswer:
+        async with self._begin(scope, Access.READ) as tx:
+            gate = await tx.turns.gate(change.chat_id, request_id)
+            if gate is None:
+                raise ChatNotFound
+            if gate.same_request is not None:
+                return await self._answer_to(tx, gate.same_request, change)
+            target = changeable(await tx.changes.aim(change.chat_id, change.aim))
+            command = change.question(target)
+            resolution = self._resolve(command, gate)
+            history = await self._history(tx, change.chat_id, resolution.effective, without=target.turn_id)
+        admitted = self._admitted(command, request_id, gate, resolution, history)
+        return replace(admitted, origin=replace(change, seen=target.request_id), replaces=target.turn_id)
 
     def _admit_new_chat(self, command: SendCommand, draft: ChatDraft, request_id: RequestId) -> Admitted:
         _refuse_attachments(command)
@@ -97,7 +130,9 @@ class Admission:
         history: Sequence[Exchange],
     ) -> Admitted:
         plan = assemble(resolution.effective, self._budgets, history, command.content)
-        return Admitted(command=command, request_id=request_id, place=place, resolution=resolution, plan=plan)
+        return Admitted(
+            command=command, origin=command, request_id=request_id, place=place, resolution=resolution, plan=plan
+        )
 
     async def _chat_of(self, tx: TurnTx, target: ChatId | ChatDraft, request_id: RequestId) -> ChatId | ChatDraft:
         """A repeated creating send goes to the chat that the first one made."""
@@ -106,21 +141,23 @@ class Admission:
         created = await tx.turns.created_by(request_id)
         return target if created is None else created.chat_id
 
-    async def _answer_to(self, tx: TurnTx, turn: TurnSummary, command: SendCommand) -> StoredAnswer:
-        if turn.state is not TurnState.COMPLETED:
+    async def _answer_to(self, tx: TurnTx, turn: TurnSummary, call: SendCommand | ChangeCommand) -> StoredAnswer:
+        if turn.is_deleted or turn.state is not TurnState.COMPLETED:
             raise RequestIdConflict(PUBLIC_STATES[turn.state])
-        if turn.fingerprint != command.fingerprint():
+        if turn.fingerprint != call.fingerprint():
             raise RequestIdReused
         answer = await tx.turns.answer(turn.id)
         if answer is None:
             raise RequestIdConflict(PUBLIC_STATES[turn.state])
         return answer
 
-    async def _history(self, tx: TurnTx, chat_id: ChatId, model: ModelSpec) -> Sequence[Exchange]:
+    async def _history(
+        self, tx: TurnTx, chat_id: ChatId, model: ModelSpec, without: TurnId | None = None
+    ) -> Sequence[Exchange]:
         if not self._recent_turns:
             return ()
         largest_bytes = model.max_input_tokens * self._budgets.bytes_per_token
-        return await tx.turns.history(chat_id, self._recent_turns, largest_bytes)
+        return await tx.turns.history(chat_id, self._recent_turns, largest_bytes, without)
 
 
 def _refuse_attachments(command: SendCommand) -> None:

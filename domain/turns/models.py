@@ -39,6 +39,8 @@ TurnName: TypeAlias = RequestId | Literal["latest"]
 class TurnKind(StrEnum):
     SEND = "send"
     CREATE_SEND = "create_send"
+    RETRY = "retry"
+    EDIT = "edit"
 
 
 class UsageSource(StrEnum):
@@ -59,9 +61,13 @@ class SendCommand(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] | None = None
 
     def fingerprint(self) -> bytes:
-        """SHA-256 of what makes two calls under one key the same call (api.md 1.5)."""
-        identity = ("send", self.content, self.attachment_ids, self.web_search)
-        return hashlib.sha256(msgspec.json.encode(identity)).digest()
+        """Of what makes two sends under one key the same send (api.md 1.5)."""
+        return fingerprint_of(TurnKind.SEND, self.content, self.attachment_ids, self.web_search)
+
+
+def fingerprint_of(*identity: object) -> bytes:
+    """SHA-256 of everything that makes two calls under one key the same call."""
+    return hashlib.sha256(msgspec.json.encode(identity)).digest()
 
 
 class TurnSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +78,7 @@ class TurnSummary(msgspec.Struct, frozen=True, kw_only=True):
     request_id: RequestId
     state: TurnState
     fingerprint: bytes
+    is_deleted: bool
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +105,7 @@ class NewTurn(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: bytes
     content: str
     metadata: dict[str, str] | None
+    web_search: bool
     user_message_id: MessageId
     owner: OwnerId
     brief: TurnBrief

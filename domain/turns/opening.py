@@ -1,4 +1,7 @@
-"""The one transaction that makes a turn: chat row, user message, running turn; then the turn starts."""
+"""The one transaction that makes a turn: chat row, user message, running turn, and the end of the turn it replaces.
+
+Then the turn starts.
+"""
 
 from datetime import timedelta
 
@@ -17,6 +20,7 @@ from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.trace_context import TraceContext
 from domain.turns.admission import Admitted
 from domain.turns.models import Gate, NewTurn, TurnKind
+from domain.turns.mutations import ChangeCommand
 from domain.turns.ports import TurnTx
 from domain.unit_of_work import Access, LostRace, OutcomeUnknown, TransactionConflict, UnitOfWork
 
@@ -58,20 +62,24 @@ class Opening:
     async def _written(self, turn: NewTurn, admitted: Admitted) -> bool:
         try:
             async with self._begin(turn.brief.scope) as tx:
-                return await self._opened(tx, turn, admitted.place)
+                return await self._opened(tx, turn, admitted)
         except (LostRace, TransactionConflict):
             return False
         except OutcomeUnknown:
             return await self._was_committed(turn.brief)
 
-    async def _opened(self, tx: TurnTx, turn: NewTurn, place: Gate | NewChat) -> bool:
+    async def _opened(self, tx: TurnTx, turn: NewTurn, admitted: Admitted) -> bool:
+        place = admitted.place
         if isinstance(place, NewChat):
             await tx.turns.open_in_new_chat(turn, place, self._lease)
             return True
         user_seq = await tx.turns.reserve_seq(place.chat_id, place.revision)
         if user_seq is None:
             return False
-        await tx.turns.open(turn, user_seq, self._lease)
+        if admitted.replaces is None:
+            await tx.turns.open(turn, user_seq, self._lease)
+        else:
+            await tx.turns.open_in_place_of(admitted.replaces, turn, user_seq, self._lease)
         return True
 
     async def _was_committed(self, brief: TurnBrief) -> bool:
@@ -97,10 +105,11 @@ class Opening:
     def _new_turn(self, scope: AccessScope, admitted: Admitted, trace: TraceContext) -> NewTurn:
         now, command, place = self._clock.now(), admitted.command, admitted.place
         return NewTurn(
-            kind=TurnKind.SEND if isinstance(place, Gate) else TurnKind.CREATE_SEND,
-            fingerprint=command.fingerprint(),
+            kind=_kind_of(admitted),
+            fingerprint=admitted.origin.fingerprint(),
             content=command.content,
             metadata=command.metadata,
+            web_search=command.web_search,
             user_message_id=MessageId(uuid7(now)),
             owner=self._owner,
             brief=TurnBrief(
@@ -117,3 +126,9 @@ class Opening:
                 started=self._clock.monotonic(),
             ),
         )
+
+
+def _kind_of(admitted: Admitted) -> TurnKind:
+    if isinstance(admitted.origin, ChangeCommand):
+        return admitted.origin.kind
+    return TurnKind.SEND if isinstance(admitted.place, Gate) else TurnKind.CREATE_SEND

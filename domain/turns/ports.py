@@ -21,6 +21,7 @@ from domain.turns.models import (
     TurnResult,
     TurnSummary,
 )
+from domain.turns.mutations import Aim
 
 
 class Turns(Protocol):
@@ -34,8 +35,13 @@ class Turns(Protocol):
         """The turn that created its chat under this key; keys of creating sends are unique per user."""
         ...
 
-    async def history(self, chat_id: ChatId, newest: int, max_bytes: int) -> Sequence[Exchange]:
-        """The newest answered turns that users saw an answer of, oldest first, within both bounds."""
+    async def history(
+        self, chat_id: ChatId, newest: int, max_bytes: int, without: TurnId | None = None
+    ) -> Sequence[Exchange]:
+        """The newest answered turns that users saw an answer of, oldest first, within both bounds.
+
+        Deleted and replaced ones are no part of it, nor is the one that is about to be replaced.
+        """
         ...
 
     async def reserve_seq(self, chat_id: ChatId, revision: int) -> int | None:
@@ -54,6 +60,10 @@ class Turns(Protocol):
 
         Raises LostRace when the key has created a chat already.
         """
+        ...
+
+    async def open_in_place_of(self, old: TurnId, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
+        """As `open`, and the old turn, which has ended, goes with its messages and names the new one."""
         ...
 
     async def finish(self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult) -> bool:
@@ -84,9 +94,29 @@ class StatusTx(Protocol):
     def statuses(self) -> Statuses: ...
 
 
+class Changes(Protocol):
+    """Sees the turns of the scope's owner, nobody else's."""
+
+    async def aim(self, chat_id: ChatId, name: TurnName) -> Aim | None:
+        """In one read; None when there is no such live chat. Finds deleted turns too, but not as `latest`."""
+        ...
+
+    async def remove(self, chat_id: ChatId, revision: int, turn_id: TurnId) -> bool:
+        """Deletes a turn that has ended, with its messages; False when the chat moved on or is gone."""
+        ...
+
+
+class ChangeTx(Protocol):
+    @property
+    def changes(self) -> Changes: ...
+
+
 class TurnTx(Protocol):
     @property
     def turns(self) -> Turns: ...
+
+    @property
+    def changes(self) -> Changes: ...
 
     @property
     def statuses(self) -> Statuses: ...

@@ -1,4 +1,4 @@
-"""Sending a message: refuse, or write and start, or answer again what was answered before."""
+"""Asking for an answer, by a send or by changing the last turn: refuse, or write and start, or tell again."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from domain.auth.policy import Action, Policy
 from domain.clock import Clock
 from domain.errors import ChatNotFound, ServiceUnavailable
 from domain.ids import ChatId, RequestId, uuid7
-from domain.scope import scope_for
+from domain.scope import AccessScope, scope_for
 from domain.streaming.channel import Reader, Recording
 from domain.streaming.events import Done, TurnError
 from domain.streaming.failures import TurnEnded, turn_error
@@ -14,17 +14,19 @@ from domain.subject import Subject
 from domain.telemetry.ports import Counted, SpanName, Telemetry
 from domain.telemetry.trace_context import TraceContext
 from domain.turns.admission import Admission
-from domain.turns.models import SendCommand, StoredAnswer
+from domain.turns.models import SendCommand, StoredAnswer, TurnKind
+from domain.turns.mutations import ChangeCommand
 from domain.turns.opening import Opening
 from domain.turns.ports import TurnTx
 from domain.turns.replay import replayed
 from domain.unit_of_work import Access, UnitOfWork
 
 _PASSES = 3
+_CHANGES = {TurnKind.RETRY: Action.RETRY_TURN, TurnKind.EDIT: Action.EDIT_TURN}
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted send. Whoever holds it reads it to its end or leaves it."""
+    """An accepted call. Whoever holds it reads it to its end or leaves it."""
 
     chat_id: ChatId
     request_id: RequestId
@@ -61,21 +63,34 @@ class TurnService:
         sends into one chat one starts, the others learn that it has.
         """
         self._policy.require(who, Action.SEND_MESSAGE)
-        request_id = command.request_id or RequestId(uuid7(self._clock.now()))
+        return await self._answered(scope_for(who), command, trace)
+
+    async def change(self, who: Subject, command: ChangeCommand, trace: TraceContext) -> Conversation:
+        """As `send`, and the old turn goes when the new one comes: at once, or not at all.
+
+        Of simultaneous changes of one turn one wins, the others learn that it is no longer the newest.
+        """
+        self._policy.require(who, _CHANGES[command.kind])
+        return await self._answered(scope_for(who), command, trace)
+
+    async def _answered(
+        self, scope: AccessScope, call: SendCommand | ChangeCommand, trace: TraceContext
+    ) -> Conversation:
+        request_id = call.request_id or RequestId(uuid7(self._clock.now()))
         with self._telemetry.span(SpanName.SEND, trace) as span:
             for _ in range(_PASSES):
-                conversation = await self._attempt(who, command, request_id, span.trace)
-                if conversation is not None:
-                    return conversation
+                attempted = await self._attempt(scope, call, request_id, span.trace)
+                if isinstance(attempted, Conversation):
+                    return attempted
+                call = attempted
         raise ServiceUnavailable
 
     async def _attempt(
-        self, who: Subject, command: SendCommand, request_id: RequestId, trace: TraceContext
-    ) -> Conversation | None:
-        """None when another send moved the chat between the reads and the write."""
-        scope = scope_for(who)
+        self, scope: AccessScope, call: SendCommand | ChangeCommand, request_id: RequestId, trace: TraceContext
+    ) -> Conversation | SendCommand | ChangeCommand:
+        """The call, to be tried again, when another one moved the chat between the reads and the write."""
         with self._telemetry.span(SpanName.GATES, trace):
-            admitted = await self._admission.admit(scope, command, request_id)
+            admitted = await self._admission.admit(scope, call, request_id)
         if isinstance(admitted, StoredAnswer):
             self._telemetry.count(Counted.STREAM_REPLAY, source="database")
             return Conversation(
@@ -87,7 +102,7 @@ class TurnService:
         with self._telemetry.span(SpanName.CREATE, trace):
             opened = await self._opening.open(scope, admitted, trace)
         if opened is None:
-            return None
+            return admitted.origin
         chat_id, reader = opened
         return Conversation(chat_id=chat_id, request_id=request_id, reader=reader, is_new_turn=True)
 

@@ -16,6 +16,7 @@ from domain.unit_of_work import Access
 from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.repositories.chats import PostgresChats
 from infra.postgres.repositories.messages import PostgresMessages
+from infra.postgres.repositories.turn_changes import PostgresChanges
 from infra.postgres.repositories.turn_statuses import PostgresStatuses
 from infra.postgres.repositories.turns import PostgresTurns
 from infra.postgres.transaction import TransactionLimits, transaction
@@ -33,6 +34,7 @@ class PostgresTransaction:
         self.chats = PostgresChats(connection, scope)
         self.messages = PostgresMessages(connection, scope)
         self.turns = PostgresTurns(connection, scope)
+        self.changes = PostgresChanges(connection, scope)
         self.statuses = PostgresStatuses(connection, scope)
 
 

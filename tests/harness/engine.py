@@ -25,10 +25,13 @@ from domain.telemetry.trace_context import new_trace
 from domain.turns.admission import Admission
 from domain.turns.finalisation import TurnFinaliser
 from domain.turns.leases import LeaseBeat
-from domain.turns.models import SendCommand
+from domain.turns.models import LATEST, SendCommand, TurnName
+from domain.turns.mutations import ChangeCommand
 from domain.turns.opening import Opening
 from domain.turns.reaper import Reaper
+from domain.turns.removal import TurnRemoval
 from domain.turns.service import Conversation, TurnService
+from domain.turns.status import TurnStatuses
 from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.engine import PoolLimits, Pools, create_pools
 from infra.postgres.transaction import TransactionLimits
@@ -52,12 +55,21 @@ class Engine(msgspec.Struct, kw_only=True):
     chats: ChatService
     messages: MessageService
     turns: TurnService
+    removal: TurnRemoval
+    statuses: TurnStatuses
     beat: LeaseBeat
     reaper: Reaper
 
     async def send(self, who: Subject, chat_id: ChatId, content: str = "Hello", **members: Any) -> Conversation:
         command = SendCommand(target=chat_id, content=content, **members)
         return await self.turns.send(who, command, new_trace())
+
+    async def change(
+        self, who: Subject, chat_id: ChatId, turn: TurnName = LATEST, content: str | None = None, **members: Any
+    ) -> Conversation:
+        """A retry, or with content an edit."""
+        command = ChangeCommand(chat_id=chat_id, turn=turn, content=content, **members)
+        return await self.turns.change(who, command, new_trace())
 
 
 def a_user() -> Subject:
@@ -135,6 +147,8 @@ def _assembled(
             clock,
             telemetry,
         ),
+        removal=TurnRemoval(begin, policy),
+        statuses=TurnStatuses(begin, policy),
         beat=LeaseBeat(supervisor, leases, begin_reserved, lease, timedelta(seconds=30), clock, telemetry),
         reaper=Reaper(leases, begin_reserved, owner, lease, telemetry),
     )

@@ -12,7 +12,15 @@ from api.rest.gate import Gate
 from domain.auth.policy import Action
 from tests.harness.assembled import assembled_framework
 
-WRITING = {Action.CREATE_CHAT, Action.UPDATE_CHAT, Action.DELETE_CHAT, Action.SEND_MESSAGE}
+WRITING = {
+    Action.CREATE_CHAT,
+    Action.UPDATE_CHAT,
+    Action.DELETE_CHAT,
+    Action.SEND_MESSAGE,
+    Action.RETRY_TURN,
+    Action.EDIT_TURN,
+    Action.DELETE_TURN,
+}
 PUBLIC = {
     "/livez",
     "/readyz",
@@ -90,6 +98,8 @@ def test_sends_are_the_work_a_draining_process_refuses(routes: list[Route]) -> N
         "mini_chat.send_message",
         "mini_chat.create_chat_and_stream",
         "mini_chat.create_chat_and_send",
+        "mini_chat.retry_turn",
+        "mini_chat.edit_turn",
     }
 
 

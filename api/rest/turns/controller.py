@@ -1,7 +1,6 @@
 """Sending messages over HTTP: four routes, one engine (api.md 3.4)."""
 
 from typing import Any
-from uuid import UUID
 
 import anyio
 import msgspec
@@ -29,8 +28,7 @@ from domain.errors import (
     ServiceUnavailable,
 )
 from domain.ids import ChatId
-from domain.telemetry.correlation import current_correlation
-from domain.telemetry.trace_context import TraceContext, new_trace
+from domain.telemetry.correlation import current_trace
 from domain.turns.models import SendCommand
 from domain.turns.service import Conversation, TurnService, UnaryAnswer
 
@@ -73,7 +71,9 @@ class SendController(Controller):
         data: JSONBody[SendIn],
         sending: NamedDependency[Sending],
     ) -> TurnStreamResponse:
-        conversation = await sending.turns.send(subject_of(request), data.command(chat_id, _key(request)), _trace())
+        conversation = await sending.turns.send(
+            subject_of(request), data.command(chat_id, idempotency_key(request.headers)), current_trace()
+        )
         return TurnStreamResponse(conversation.reader, sending.keep_alive)
 
     @post(
@@ -90,7 +90,7 @@ class SendController(Controller):
         data: JSONBody[SendIn],
         sending: NamedDependency[Sending],
     ) -> MessageResultOut:
-        unary = await _answered(sending.turns, data.command(chat_id, _key(request)), request)
+        unary = await _answered(sending.turns, data.command(chat_id, idempotency_key(request.headers)), request)
         return MessageResultOut.of(unary)
 
 
@@ -114,7 +114,7 @@ class CreateAndSendController(Controller):
         sending: NamedDependency[Sending],
     ) -> TurnStreamResponse:
         conversation = await sending.turns.send(
-            subject_of(request), data.command(data.draft(), _key(request)), _trace()
+            subject_of(request), data.command(data.draft(), idempotency_key(request.headers)), current_trace()
         )
         headers = _chat_headers(request, conversation.chat_id)
         extra = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
@@ -133,13 +133,13 @@ class CreateAndSendController(Controller):
         data: JSONBody[NewChatSendIn],
         sending: NamedDependency[Sending],
     ) -> Response[MessageResultOut]:
-        unary = await _answered(sending.turns, data.command(data.draft(), _key(request)), request)
+        unary = await _answered(sending.turns, data.command(data.draft(), idempotency_key(request.headers)), request)
         return Response(MessageResultOut.of(unary), headers=_chat_headers(request, unary.answer.chat_id))
 
 
 async def _answered(turns: TurnService, command: SendCommand, request: Request[Any, Any, Any]) -> UnaryAnswer:
     """Losing the connection while waiting counts as a disconnect, as it does on a stream."""
-    subject, trace = subject_of(request), _trace()
+    subject, trace = subject_of(request), current_trace()
     conversation = await turns.send(subject, command, trace)
     answer: UnaryAnswer | DomainError = ServiceUnavailable()
     try:
@@ -161,15 +161,6 @@ async def _answered(turns: TurnService, command: SendCommand, request: Request[A
 async def _leave_when_gone(request: Request[Any, Any, Any], conversation: Conversation) -> None:
     await client_gone(request.receive)
     conversation.reader.leave()
-
-
-def _key(request: Request[Any, Any, Any]) -> UUID | None:
-    return idempotency_key(request.headers)
-
-
-def _trace() -> TraceContext:
-    correlation = current_correlation()
-    return new_trace() if correlation is None else correlation.trace
 
 
 def _chat_headers(request: Request[Any, Any, Any], chat_id: ChatId) -> dict[str, str]:

@@ -1,10 +1,12 @@
-"""What a send carries and what the unary form answers with (api.md 3.2, 3.4)."""
+"""What sends and changes carry, and what the unary form answers with (api.md 3.2, 3.4, 3.5)."""
 
 from typing import Self
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+from typing_extensions import override
 
 from api.rest.chats.schemas import Metadata, NewChatIn
 from api.rest.messages.schemas import MessageOut
@@ -14,7 +16,8 @@ from domain.errors import InvalidRequest
 from domain.ids import ChatId, RequestId
 from domain.streaming.events import Timing, TokenUsage
 from domain.streaming.ports import OnDisconnect
-from domain.turns.models import SendCommand
+from domain.turns.models import SendCommand, TurnName
+from domain.turns.mutations import ChangeCommand
 from domain.turns.replay import done_of
 from domain.turns.service import UnaryAnswer
 
@@ -23,21 +26,30 @@ class WebSearchIn(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
 
 
-class SendIn(msgspec.Struct, frozen=True, kw_only=True):
-    content: str
+class GenerationIn(msgspec.Struct, frozen=True, kw_only=True):
+    """What every call may carry that asks for an answer."""
+
     request_id: UUID | UnsetType = UNSET
-    attachment_ids: tuple[UUID, ...] = ()
     web_search: WebSearchIn | UnsetType = UNSET
     on_disconnect: OnDisconnect = OnDisconnect.CANCEL
+
+    def _key(self, idempotency_key: UUID | None) -> RequestId | None:
+        named = {key for key in (self.request_id, idempotency_key) if isinstance(key, UUID)}
+        if len(named) > 1:
+            raise InvalidRequest.of("Idempotency-Key", "This differs from request_id.", "invalid_value")
+        return RequestId(named.pop()) if named else None
+
+
+class SendIn(GenerationIn, frozen=True, kw_only=True):
+    content: str
+    attachment_ids: tuple[UUID, ...] = ()
     metadata: Metadata | UnsetType = UNSET
 
     def command(self, target: ChatId | ChatDraft, idempotency_key: UUID | None) -> SendCommand:
         """Raises InvalidRequest for a blank message, and for a header and a body that name different keys."""
-        if not self.content.strip():
-            raise InvalidRequest.of("content", "This must not be blank.", "blank")
         return SendCommand(
             target=target,
-            content=self.content,
+            content=_not_blank(self.content),
             request_id=self._key(idempotency_key),
             attachment_ids=tuple(str(each) for each in self.attachment_ids),
             web_search=self.web_search is not UNSET and self.web_search.enabled,
@@ -45,11 +57,27 @@ class SendIn(msgspec.Struct, frozen=True, kw_only=True):
             metadata=None if self.metadata is UNSET else self.metadata,
         )
 
-    def _key(self, idempotency_key: UUID | None) -> RequestId | None:
-        named = {key for key in (self.request_id, idempotency_key) if isinstance(key, UUID)}
-        if len(named) > 1:
-            raise InvalidRequest.of("Idempotency-Key", "This differs from request_id.", "invalid_value")
-        return RequestId(named.pop()) if named else None
+
+class RetryIn(GenerationIn, frozen=True, kw_only=True):
+    def command(self, chat_id: ChatId, turn: TurnName, idempotency_key: UUID | None) -> ChangeCommand:
+        """Raises InvalidRequest for a header and a body that name different keys."""
+        return ChangeCommand(
+            chat_id=chat_id,
+            turn=turn,
+            request_id=self._key(idempotency_key),
+            web_search=None if self.web_search is UNSET else self.web_search.enabled,
+            on_disconnect=self.on_disconnect,
+        )
+
+
+class EditIn(RetryIn, frozen=True, kw_only=True):
+    content: str
+
+    @override
+    def command(self, chat_id: ChatId, turn: TurnName, idempotency_key: UUID | None) -> ChangeCommand:
+        """Raises InvalidRequest for a blank message as well."""
+        content = _not_blank(self.content)
+        return replace(super().command(chat_id, turn, idempotency_key), content=content)
 
 
 class NewChatSendIn(SendIn, frozen=True, kw_only=True):
@@ -101,3 +129,9 @@ class MessageResultOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
             finish_reason=done.finish_reason,
             timing=done.timing,
         )
+
+
+def _not_blank(content: str) -> str:
+    if not content.strip():
+        raise InvalidRequest.of("content", "This must not be blank.", "blank")
+    return content

@@ -3,7 +3,7 @@
 from typing import Final
 
 import asyncpg
-from sqlalchemy import and_, bindparam, func, select, true
+from sqlalchemy import func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import ChatId, MessageId, OwnerId, RequestId, TurnId
@@ -14,13 +14,8 @@ from infra.postgres.connection_pool import driver_of
 from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.prepared import Prepared
+from infra.postgres.repositories.bound import OUR_LIVE_CHAT, bound
 
-_OUR_LIVE_CHAT: Final = and_(
-    ChatRow.tenant_id == bindparam("b_tenant_id"),
-    ChatRow.user_id == bindparam("b_user_id"),
-    ChatRow.id == bindparam("b_chat_id"),
-    ChatRow.deleted_at.is_(None),
-)
 _OF_THE_CHAT: Final = (
     select(
         TurnRow.id,
@@ -43,10 +38,10 @@ _OF_THE_CHAT: Final = (
     .where(TurnRow.tenant_id == ChatRow.tenant_id, TurnRow.chat_id == ChatRow.id)
     .correlate(ChatRow)
 )
-_named = _OF_THE_CHAT.where(TurnRow.request_id == bindparam("b_request_id")).lateral("named")
+_named = _OF_THE_CHAT.where(TurnRow.request_id == bound("request_id")).lateral("named")
 _newest = _OF_THE_CHAT.where(TurnRow.deleted_at.is_(None)).order_by(TurnRow.user_seq.desc()).limit(1).lateral("newest")
-_NAMED: Final = Prepared(select(_named).select_from(ChatRow).outerjoin(_named, true()).where(_OUR_LIVE_CHAT))
-_NEWEST: Final = Prepared(select(_newest).select_from(ChatRow).outerjoin(_newest, true()).where(_OUR_LIVE_CHAT))
+_NAMED: Final = Prepared(select(_named).select_from(ChatRow).outerjoin(_named, true()).where(OUR_LIVE_CHAT))
+_NEWEST: Final = Prepared(select(_newest).select_from(ChatRow).outerjoin(_newest, true()).where(OUR_LIVE_CHAT))
 
 
 class PostgresStatuses:

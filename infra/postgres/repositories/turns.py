@@ -11,7 +11,6 @@ from typing import Any, Final
 import asyncpg
 from sqlalchemy import (
     BigInteger,
-    BindParameter,
     Boolean,
     ColumnElement,
     CursorResult,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     Row,
     Text,
     and_,
-    bindparam,
     case,
     delete,
     exists,
@@ -36,7 +34,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INTERVAL, JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute, aliased
-from sqlalchemy.types import TypeEngine
 
 from domain.chats.models import NewChat
 from domain.ids import ChatId, MessageId, RequestId, TurnId
@@ -60,15 +57,12 @@ from infra.postgres.orm.message import MessageRow
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.orm.turn_part import TurnPartRow
 from infra.postgres.prepared import Prepared, json_text
+from infra.postgres.repositories.bound import OUR_CHAT, OUR_LIVE_CHAT, OUR_TURN, OUR_TURNS, TENANT, USER
+from infra.postgres.repositories.bound import bound as _b
 from infra.postgres.repositories.messages import MESSAGE_COLUMNS, message_of
 
 _MESSAGES_PER_TURN: Final = 2
 _FIRST_SEQ: Final = 1
-
-
-def _b(name: str, type_: TypeEngine[Any] | None = None) -> BindParameter[Any]:
-    """A value given at run time. The prefix keeps it apart from the column of that name, as SQLAlchemy demands."""
-    return bindparam(f"b_{name}", type_=type_)
 
 
 def _bound(values: Mapping[str, object]) -> dict[str, object]:
@@ -89,15 +83,6 @@ def _message_of_turn(message: type[MessageRow], message_id: InstrumentedAttribut
     return and_(message.tenant_id == TurnRow.tenant_id, message.id == message_id)
 
 
-_TENANT: Final = _b("tenant_id")
-_USER: Final = _b("user_id")
-
-# A deleted chat too: its last turn still has books to close.
-_OUR_CHAT: Final = and_(ChatRow.tenant_id == _TENANT, ChatRow.user_id == _USER, ChatRow.id == _b("chat_id"))
-_OUR_LIVE_CHAT: Final = and_(_OUR_CHAT, ChatRow.deleted_at.is_(None))
-_OUR_TURNS: Final = and_(TurnRow.tenant_id == _TENANT, TurnRow.user_id == _USER)
-_OUR_TURN: Final = and_(_OUR_TURNS, TurnRow.id == _b("turn_id"))
-
 _GATE: Final = Prepared(
     select(
         ChatRow.model,
@@ -105,16 +90,17 @@ _GATE: Final = Prepared(
         _Same.id,
         _Same.state,
         _Same.body_fingerprint,
+        _Same.deleted_at,
         _Running.request_id.label("running_request_id"),
     )
     .outerjoin(_Same, and_(_in_chat(_Same), _Same.request_id == _b("request_id")))
     .outerjoin(_Running, and_(_in_chat(_Running), _Running.state == TurnState.RUNNING.value))
-    .where(_OUR_LIVE_CHAT)
+    .where(OUR_LIVE_CHAT)
 )
 
 _CREATED_BY: Final = Prepared(
-    select(TurnRow.id, TurnRow.chat_id, TurnRow.state, TurnRow.body_fingerprint).where(
-        _OUR_TURNS, TurnRow.request_id == _b("request_id"), TurnRow.kind == TurnKind.CREATE_SEND.value
+    select(TurnRow.id, TurnRow.chat_id, TurnRow.state, TurnRow.body_fingerprint, TurnRow.deleted_at).where(
+        OUR_TURNS, TurnRow.request_id == _b("request_id"), TurnRow.kind == TurnKind.CREATE_SEND.value
     )
 )
 
@@ -129,9 +115,11 @@ _counted = (
     .join(_Asked, _message_of_turn(_Asked, TurnRow.user_message_id))
     .join(_Answered, _message_of_turn(_Answered, TurnRow.assistant_message_id))
     .where(
-        _OUR_TURNS,
+        OUR_TURNS,
         TurnRow.chat_id == _b("chat_id"),
         TurnRow.state.in_((TurnState.COMPLETED.value, TurnState.CANCELLED.value)),
+        TurnRow.deleted_at.is_(None),
+        TurnRow.id.is_distinct_from(_b("without", TurnRow.id.type)),
         _Answered.content != "",
     )
     .order_by(TurnRow.user_seq.desc())
@@ -146,7 +134,7 @@ _HISTORY: Final = (
 
 _RESERVE_SEQ: Final = Prepared(
     update(ChatRow)
-    .where(_OUR_LIVE_CHAT, ChatRow.revision == _b("seen_revision"))
+    .where(OUR_LIVE_CHAT, ChatRow.revision == _b("seen_revision"))
     .values(
         last_seq=ChatRow.last_seq + _MESSAGES_PER_TURN,
         revision=ChatRow.revision + 1,
@@ -158,8 +146,8 @@ _RESERVE_SEQ: Final = Prepared(
 _founded = (
     insert(ChatRow)
     .values(
-        tenant_id=_TENANT,
-        user_id=_USER,
+        tenant_id=TENANT,
+        user_id=USER,
         id=_b("chat_id"),
         model=_b("selected_model"),
         title=_b("title"),
@@ -175,7 +163,7 @@ _lease_from_now = func.now() + _b("lease", INTERVAL())
 _said = (
     insert(MessageRow)
     .values(
-        tenant_id=_TENANT,
+        tenant_id=TENANT,
         id=_b("user_message_id"),
         chat_id=_b("chat_id"),
         turn_id=_b("turn_id"),
@@ -191,8 +179,8 @@ _said = (
 _opened = (
     insert(TurnRow)
     .values(
-        tenant_id=_TENANT,
-        user_id=_USER,
+        tenant_id=TENANT,
+        user_id=USER,
         id=_b("turn_id"),
         state=TurnState.RUNNING.value,
         lease_until=_lease_from_now,
@@ -216,6 +204,7 @@ _opened = (
                 "quota_decision",
                 "downgrade_reason",
                 "max_output_tokens",
+                "web_search",
             )
         },
     )
@@ -224,14 +213,35 @@ _opened = (
 _OPEN: Final = Prepared(_opened)
 _OPEN_IN_NEW_CHAT: Final = Prepared(_opened.add_cte(_founded))
 
+_replaced = (
+    update(TurnRow)
+    .where(
+        OUR_TURNS,
+        TurnRow.id == _b("old_turn_id"),
+        TurnRow.chat_id == _b("chat_id"),
+        TurnRow.state != TurnState.RUNNING.value,
+        TurnRow.deleted_at.is_(None),
+    )
+    .values(deleted_at=func.now(), replaced_by_request_id=_b("request_id"))
+    .returning(TurnRow.id)
+    .cte("replaced")
+)
+_hidden = (
+    update(MessageRow)
+    .where(MessageRow.tenant_id == TENANT, MessageRow.turn_id == _replaced.c.id, MessageRow.deleted_at.is_(None))
+    .values(deleted_at=func.now())
+    .cte("hidden")
+)
+_OPEN_IN_PLACE: Final = Prepared(_opened.add_cte(_replaced, _hidden))
+
 # The chat row first, as opening and deleting take it: two transactions never wait for each other in a circle.
-_locked = select(ChatRow.id).where(_OUR_CHAT).with_for_update(key_share=True).cte("locked")
+_locked = select(ChatRow.id).where(OUR_CHAT).with_for_update(key_share=True).cte("locked")
 _age_ms = func.floor(extract("epoch", func.now() - TurnRow.started_at) * 1000)
 _stores_answer = _b("stores_answer", Boolean())
 _ended = (
     update(TurnRow)
     .where(
-        _OUR_TURN,
+        OUR_TURN,
         TurnRow.chat_id == _locked.c.id,
         TurnRow.state == TurnState.RUNNING.value,
         TurnRow.owner_epoch == _b("epoch"),
@@ -280,18 +290,18 @@ _answered = (
 )
 _spent = (
     delete(TurnPartRow)
-    .where(TurnPartRow.tenant_id == _TENANT, TurnPartRow.turn_id.in_(select(_ended.c.id)))
+    .where(TurnPartRow.tenant_id == TENANT, TurnPartRow.turn_id.in_(select(_ended.c.id)))
     .cte("spent")
 )
 _FINISH: Final = Prepared(
     update(ChatRow)
-    .where(_OUR_CHAT, exists(select(_ended.c.id)))
+    .where(OUR_CHAT, exists(select(_ended.c.id)))
     .values(updated_at=func.now())
     .returning(ChatRow.id)
     .add_cte(_ended, _answered, _spent)
 )
 
-_FENCE: Final = Prepared(select(TurnRow.state, TurnRow.owner_epoch, TurnRow.error_code).where(_OUR_TURN))
+_FENCE: Final = Prepared(select(TurnRow.state, TurnRow.owner_epoch, TurnRow.error_code).where(OUR_TURN))
 
 _STORED_ANSWER: Final = (
     select(
@@ -309,7 +319,7 @@ _STORED_ANSWER: Final = (
         TurnRow.last_event_id,
     )
     .join(MessageRow, _message_of_turn(MessageRow, TurnRow.assistant_message_id))
-    .where(_OUR_TURN, TurnRow.state == TurnState.COMPLETED.value)
+    .where(OUR_TURN, TurnRow.state == TurnState.COMPLETED.value)
 )
 
 _SAVED_TEXT: Final = select(
@@ -317,7 +327,7 @@ _SAVED_TEXT: Final = select(
         TurnPartRow.body,
         aggregate_order_by(literal_column("''"), TurnPartRow.owner_epoch, TurnPartRow.part_no),
     )
-).where(TurnPartRow.tenant_id == _TENANT, TurnPartRow.turn_id == _b("turn_id"))
+).where(TurnPartRow.tenant_id == TENANT, TurnPartRow.turn_id == _b("turn_id"))
 
 
 class PostgresTurns:
@@ -343,8 +353,10 @@ class PostgresTurns:
         row = await self._one(_CREATED_BY, request_id=request_id)
         return None if row is None else _summary(row, ChatId(row["chat_id"]), request_id)
 
-    async def history(self, chat_id: ChatId, newest: int, max_bytes: int) -> Sequence[Exchange]:
-        rows = await self._run(_HISTORY, chat_id=chat_id, newest=newest, max_bytes=max_bytes)
+    async def history(
+        self, chat_id: ChatId, newest: int, max_bytes: int, without: TurnId | None = None
+    ) -> Sequence[Exchange]:
+        rows = await self._run(_HISTORY, chat_id=chat_id, newest=newest, max_bytes=max_bytes, without=without)
         return [Exchange(user_text=row.asked, assistant_text=row.answered) for row in rows]
 
     async def reserve_seq(self, chat_id: ChatId, revision: int) -> int | None:
@@ -362,6 +374,9 @@ class PostgresTurns:
             is_temporary=chat.is_temporary,
             chat_metadata=json_text(chat.metadata),
         )
+
+    async def open_in_place_of(self, old: TurnId, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
+        await self._one(_OPEN_IN_PLACE, **_opening(turn, user_seq, lease), old_turn_id=old)
 
     async def finish(self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult) -> bool:
         finished = await self._one(_FINISH, turn_id=turn_id, chat_id=chat_id, epoch=epoch, **_ending(result))
@@ -401,6 +416,7 @@ def _opening(turn: NewTurn, user_seq: int, lease: timedelta) -> dict[str, object
         "planned_message_id": brief.message_id,
         "content": turn.content,
         "metadata": None if turn.metadata is None else json_text(turn.metadata),
+        "web_search": turn.web_search,
         "trace_id": brief.trace.trace_id,
         "owner_id": turn.owner,
         "owner_epoch": brief.epoch,
@@ -439,6 +455,7 @@ def _summary(row: asyncpg.Record, chat_id: ChatId, request_id: RequestId) -> Tur
         request_id=request_id,
         state=TurnState(row["state"]),
         fingerprint=row["body_fingerprint"],
+        is_deleted=row["deleted_at"] is not None,
     )
 
 

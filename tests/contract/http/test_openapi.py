@@ -69,6 +69,9 @@ def test_operations_have_the_documented_ids(document: dict[str, Any]) -> None:
         "POST /v1/chats:stream": "create_chat_and_stream",
         "POST /v1/chats:send": "create_chat_and_send",
         "GET /v1/chats/{chat_id}/turns/{request_id}": "get_turn",
+        "PATCH /v1/chats/{chat_id}/turns/{request_id}": "edit_turn",
+        "DELETE /v1/chats/{chat_id}/turns/{request_id}": "delete_turn",
+        "POST /v1/chats/{chat_id}/turns/{request_id}/retry": "retry_turn",
         "GET /v1/models": "list_models",
         "GET /v1/models/{model_id}": "get_model",
     }
@@ -142,7 +145,12 @@ def test_streams_show_a_whole_stream(document: dict[str, Any]) -> None:
         for _, _, operation in operations_of(document)
         if "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
     ]
-    assert set(streaming) == {"mini_chat.stream_message", "mini_chat.create_chat_and_stream"}
+    assert set(streaming) == {
+        "mini_chat.stream_message",
+        "mini_chat.create_chat_and_stream",
+        "mini_chat.retry_turn",
+        "mini_chat.edit_turn",
+    }
     frames = EVENT_STREAM.split("\n\n")
     assert frames.pop() == ""
     assert [re.fullmatch(r"id: (\d+)\nevent: (\w+)\ndata: (\{.*\})", frame) is not None for frame in frames] == [

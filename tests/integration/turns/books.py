@@ -30,6 +30,10 @@ async def only_turn(database: Database, chat_id: ChatId) -> Any:
     return turn
 
 
+async def messages_of(database: Database, chat_id: ChatId) -> list[Any]:
+    return await _fetch(database, "SELECT * FROM mini_chat.messages WHERE chat_id = $1 ORDER BY seq", chat_id)
+
+
 async def answers_of(database: Database, chat_id: ChatId) -> list[Answer]:
     rows = await _fetch(
         database,

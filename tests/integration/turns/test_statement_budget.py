@@ -13,7 +13,7 @@ from domain.providers.request import ProviderRequest
 from domain.streaming.events import Done
 from domain.streaming.ports import OnDisconnect
 from domain.telemetry.trace_context import new_trace
-from domain.turns.models import SendCommand
+from domain.turns.models import LATEST, SendCommand
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.engine import Engine, a_chat, a_key, a_user, read_all, running_engine
 from tests.harness.eventually import until
@@ -25,6 +25,7 @@ from tests.integration.turns.spoken import Spoken
 pytestmark = pytest.mark.postgres
 
 MOST_BEFORE, MOST_AFTER = 7, 6
+MOST_BEFORE_A_CHANGE, MOST_OF_A_DELETION = 9, 3
 MANY, SENDERS, BEAT_WITHIN_S = 1_000, 8, 1.0
 WHO = a_user()
 
@@ -66,6 +67,19 @@ async def test_a_longer_conversation_costs_no_more_statements(database: Database
         command = SendCommand(target=await a_chat(engine, WHO), content="Hello")
         paid = [await costs(engine, spoken, command, deltas=1) for _ in range(5)]
     assert paid == [paid[0]] * 5
+
+
+async def test_a_change_stays_within_its_statements(database: Database) -> None:
+    async with running_engine(database.dsn, FunctionProvider(saying("a"))) as engine:
+        chat_id = await a_chat(engine, WHO)
+        await read_all((await engine.send(WHO, chat_id)).reader)
+        async with StatementCounter(engine.pools.requests, engine.pools.reserved) as change:
+            conversation = await engine.change(WHO, chat_id)
+        await read_all(conversation.reader)
+        async with StatementCounter(engine.pools.requests, engine.pools.reserved) as deletion:
+            await engine.removal.remove(WHO, chat_id, LATEST)
+    assert 0 < change.count <= MOST_BEFORE_A_CHANGE
+    assert 0 < deletion.count <= MOST_OF_A_DELETION
 
 
 async def test_a_replay_reads_once_and_calls_no_provider(database: Database) -> None:

@@ -1,0 +1,116 @@
+"""Turns of one owner that are about to change, and their removal."""
+
+from typing import Final
+
+import asyncpg
+from sqlalchemy import and_, func, select, true, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from domain.ids import ChatId, RequestId, TurnId
+from domain.scope import AccessScope
+from domain.turns.models import LATEST, TurnName, TurnState
+from domain.turns.mutations import Aim, Target
+from infra.postgres.connection_pool import driver_of
+from infra.postgres.orm.chat import ChatRow
+from infra.postgres.orm.message import MessageRow
+from infra.postgres.orm.turn import TurnRow
+from infra.postgres.prepared import Prepared
+from infra.postgres.repositories.bound import OUR_LIVE_CHAT, OUR_TURN, TENANT, bound
+
+_Newer = aliased(TurnRow, name="newer")
+
+_is_superseded = (
+    select(_Newer.id)
+    .where(
+        _Newer.tenant_id == TurnRow.tenant_id,
+        _Newer.chat_id == TurnRow.chat_id,
+        _Newer.user_seq > TurnRow.user_seq,
+        _Newer.deleted_at.is_(None),
+    )
+    .exists()
+)
+_OF_THE_CHAT: Final = (
+    select(
+        TurnRow.id,
+        TurnRow.request_id,
+        TurnRow.state,
+        TurnRow.web_search,
+        and_(TurnRow.deleted_at.is_(None), ~_is_superseded).label("is_newest"),
+        MessageRow.content,
+        MessageRow.metadata_.label("metadata"),
+    )
+    .join(MessageRow, and_(MessageRow.tenant_id == TurnRow.tenant_id, MessageRow.id == TurnRow.user_message_id))
+    .where(TurnRow.tenant_id == ChatRow.tenant_id, TurnRow.chat_id == ChatRow.id)
+    .correlate(ChatRow)
+)
+_named = _OF_THE_CHAT.where(TurnRow.request_id == bound("request_id")).lateral("named")
+_newest = _OF_THE_CHAT.where(TurnRow.deleted_at.is_(None)).order_by(TurnRow.user_seq.desc()).limit(1).lateral("newest")
+_NAMED: Final = Prepared(
+    select(ChatRow.revision, _named).select_from(ChatRow).outerjoin(_named, true()).where(OUR_LIVE_CHAT)
+)
+_NEWEST: Final = Prepared(
+    select(ChatRow.revision, _newest).select_from(ChatRow).outerjoin(_newest, true()).where(OUR_LIVE_CHAT)
+)
+
+_moved = (
+    update(ChatRow)
+    .where(OUR_LIVE_CHAT, ChatRow.revision == bound("seen_revision"))
+    .values(revision=ChatRow.revision + 1, updated_at=func.now())
+    .returning(ChatRow.id)
+    .cte("moved")
+)
+_gone = (
+    update(TurnRow)
+    .where(
+        OUR_TURN,
+        TurnRow.chat_id == _moved.c.id,
+        TurnRow.state != TurnState.RUNNING.value,
+        TurnRow.deleted_at.is_(None),
+    )
+    .values(deleted_at=func.now())
+    .returning(TurnRow.id)
+    .cte("gone")
+)
+_hidden = (
+    update(MessageRow)
+    .where(MessageRow.tenant_id == TENANT, MessageRow.turn_id == _gone.c.id, MessageRow.deleted_at.is_(None))
+    .values(deleted_at=func.now())
+    .cte("hidden")
+)
+_REMOVE: Final = Prepared(select(_gone.c.id).add_cte(_hidden))
+
+
+class PostgresChanges:
+    """Fills the port Changes."""
+
+    def __init__(self, connection: AsyncConnection, scope: AccessScope) -> None:
+        self._connection = connection
+        self._ours = {"b_tenant_id": scope.tenant_id, "b_user_id": scope.user_id}
+
+    async def aim(self, chat_id: ChatId, name: TurnName) -> Aim | None:
+        place, driver = {**self._ours, "b_chat_id": chat_id}, driver_of(self._connection)
+        if name == LATEST:
+            row = await _NEWEST.one(driver, place)
+        else:
+            row = await _NAMED.one(driver, {**place, "b_request_id": name})
+        if row is None:
+            return None
+        return Aim(target=None if row["id"] is None else _target(row))
+
+    async def remove(self, chat_id: ChatId, revision: int, turn_id: TurnId) -> bool:
+        place = {**self._ours, "b_chat_id": chat_id, "b_turn_id": turn_id, "b_seen_revision": revision}
+        return await _REMOVE.one(driver_of(self._connection), place) is not None
+
+
+def _target(row: asyncpg.Record) -> Target:
+    return Target(
+        revision=row["revision"],
+        turn_id=TurnId(row["id"]),
+        request_id=RequestId(row["request_id"]),
+        state=TurnState(row["state"]),
+        is_newest=row["is_newest"],
+        content=row["content"],
+        metadata=row["metadata"],
+        web_search=row["web_search"],
+    )
