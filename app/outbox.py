@@ -21,4 +21,6 @@ class Outbox:
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for transport, data in waiting:
-            transport.write(data)
+            # A transport that was closed since may raise, and the connections behind it would lose their data.
+            if not transport.is_closing():
+                transport.write(data)
