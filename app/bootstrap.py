@@ -9,6 +9,7 @@ from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
 from api.rest.turns.changes import TurnChangeController
 from api.rest.turns.controller import CreateAndSendController, SendController, Sending
+from api.rest.turns.events import Resuming, TurnEventsController
 from api.rest.turns.status import TurnStatusController
 from api.streaming.response import KeepAlive
 from app.authentication import token_verifier
@@ -29,12 +30,15 @@ from domain.streaming.models import StopReason, StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.ports import Telemetry
 from domain.turns.admission import Admission
+from domain.turns.attaching import Attaching
 from domain.turns.finalisation import TurnFinaliser
 from domain.turns.leases import LeaseBeat
 from domain.turns.opening import Opening
 from domain.turns.reaper import Reaper
 from domain.turns.removal import TurnRemoval
+from domain.turns.row_follower import RowFollowers
 from domain.turns.service import TurnService
+from domain.turns.shared_tail import NoSharedTail
 from domain.turns.status import TurnStatuses
 from infra.catalogue.static import StaticCatalogue, validate_catalogue
 from infra.postgres.cross_tenant import PostgresLeases
@@ -75,6 +79,9 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         clock,
         telemetry,
     )
+    followers = RowFollowers(settings.streaming.follow_interval, settings.streaming.reader_deadline)
+    attaching = Attaching(begin, policy, supervisor, NoSharedTail(), followers, telemetry)
+    keep_alive = _keep_alive(settings)
     drain, messages = DrainSwitch(), messaging(settings.redis, owner, clock, telemetry)
     return Runtime(
         rest=RestServices(
@@ -92,9 +99,11 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 CreateAndSendController,
                 TurnStatusController,
                 TurnChangeController,
+                TurnEventsController,
             ),
             further_dependencies={
-                "sending": Sending(turns=turns, keep_alive=_keep_alive(settings)),
+                "sending": Sending(turns=turns, keep_alive=keep_alive),
+                "resuming": Resuming(attaching=attaching, keep_alive=keep_alive),
                 "statuses": TurnStatuses(begin, policy),
                 "removal": TurnRemoval(begin, policy),
             },
@@ -105,6 +114,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         pools=pools,
         providers=providers,
         supervisor=supervisor,
+        followers=followers,
         messaging=messages,
         beat=LeaseBeat(supervisor, leases, begin_reserved, turn.lease, turn.blind_limit, clock, telemetry),
         reaper=Reaper(leases, begin_reserved, owner, turn.lease, telemetry),

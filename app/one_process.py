@@ -73,7 +73,7 @@ async def _stop_on_signal(
                 await anyio.sleep(drain.accept_window.total_seconds())
             await runtime.supervisor.wait_idle(drain.turn_deadline)
             patience.cancel_scope.cancel()
-    await runtime.supervisor.end_all()
+    await _end_all(runtime)
     server.should_exit = True
     await _end_latecomers(runtime)
 
@@ -82,7 +82,12 @@ async def _end_latecomers(runtime: Runtime) -> NoReturn:
     """A send that was let in before the drain may begin its turn only now, when its body has come."""
     while True:
         await anyio.sleep(_LATECOMERS_EVERY_S)
-        await runtime.supervisor.end_all()
+        await _end_all(runtime)
+
+
+async def _end_all(runtime: Runtime) -> None:
+    runtime.followers.end_all()
+    await runtime.supervisor.end_all()
 
 
 async def _cancel_on_next(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:

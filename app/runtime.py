@@ -10,6 +10,7 @@ from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.ports import Telemetry
 from domain.turns.leases import LeaseBeat
 from domain.turns.reaper import Reaper
+from domain.turns.row_follower import RowFollowers
 from infra.postgres.engine import Pools
 from infra.providers.registry import ProviderRegistry
 
@@ -26,5 +27,6 @@ class Runtime:
     providers: ProviderRegistry
     supervisor: TurnSupervisor
     messaging: Messaging
+    followers: RowFollowers
     beat: LeaseBeat
     reaper: Reaper

@@ -16,6 +16,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """`refusals` are those of this route alone; what every route may answer is added where it is told.
 
     `starts_work`: refused while the process drains. `streams`: the answer is an event stream.
+    `resumes`: it begins after a position that the caller names, and may be that nothing follows.
     `turn_codes`: a turn's own codes are answers too, because the route waits for its end.
     """
 
@@ -23,6 +24,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[type[DomainError], ...] = ()
     starts_work: bool = False
     streams: bool = False
+    resumes: bool = False
     turn_codes: bool = False
     lists: bool = False
 
@@ -32,6 +34,7 @@ def endpoint(
     *refusals: type[DomainError],
     starts_work: bool = False,
     streams: bool = False,
+    resumes: bool = False,
     turn_codes: bool = False,
     lists: bool = False,
 ) -> dict[str, Any]:
@@ -41,6 +44,7 @@ def endpoint(
         refusals=refusals,
         starts_work=starts_work,
         streams=streams,
+        resumes=resumes,
         turn_codes=turn_codes,
         lists=lists,
     )

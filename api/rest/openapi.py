@@ -42,6 +42,20 @@ _LIST_PARAMETERS: tuple[dict[str, Any], ...] = (
         "schema": {"type": "string", "maxLength": 2048},
     },
 )
+_RESUME_PARAMETERS: tuple[dict[str, Any], ...] = (
+    {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The number of the last event that was received; what follows it is sent.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    {
+        "name": "after",
+        "in": "query",
+        "description": "The same, for clients that cannot set the header, which wins.",
+        "schema": {"type": "integer", "minimum": 0, "default": 0},
+    },
+)
 _EXAMPLE_PATH = "/mini-chat/v1/chats/0198c0de-79f0-7a01-9d00-1b2c3d4e5f60"
 _EXAMPLE_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -83,6 +97,8 @@ def _operation(route: HTTPRoute, handler: HTTPRouteHandler) -> dict[str, Any]:
     if handler.parsed_data_field is not None:
         operation["requestBody"] = _request_body(handler)
     responses = {str(handler.status_code): _success(handler, endpoint)}
+    if endpoint is not None and endpoint.resumes:
+        responses["204"] = {"description": "Nothing follows, now or ever."}
     if endpoint is not None:
         operation["security"] = [{"bearer": []}]
         responses |= _problems(_codes_of(handler, endpoint))
@@ -99,7 +115,13 @@ def _parameters(route: HTTPRoute, handler: HTTPRouteHandler, endpoint: Endpoint 
         {"name": name, "in": "path", "required": True, "schema": msgspec.json.schema(parameters[name].raw)}
         for name in route.path_parameters
     ]
-    return [*in_path, *(_LIST_PARAMETERS if endpoint is not None and endpoint.lists else ())]
+    if endpoint is None:
+        return in_path
+    return [
+        *in_path,
+        *(_LIST_PARAMETERS if endpoint.lists else ()),
+        *(_RESUME_PARAMETERS if endpoint.resumes else ()),
+    ]
 
 
 def _request_body(handler: HTTPRouteHandler) -> dict[str, Any]:

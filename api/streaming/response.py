@@ -18,7 +18,7 @@ from litestar.types import Receive, Scope, Send
 from api.streaming.connection import Connection, offered_connection, plain_connection
 from api.streaming.sse_wire import COMMENT, frames, ping
 from domain.streaming.channel import Reader, ReaderDropped
-from domain.streaming.events import Numbered, StreamStarted
+from domain.streaming.events import FIRST_NUMBER, Numbered, StreamStarted
 
 _HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -35,10 +35,21 @@ class KeepAlive(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TurnStreamResponse:
-    """An ASGI application: one turn to one connection, with `extra` headers (lower-case names)."""
+    """An ASGI application: one turn to one connection, with `extra` headers (lower-case names).
 
-    def __init__(self, reader: Reader, keep_alive: KeepAlive, extra: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    `position` is the number of the last event that an earlier connection of this client has had.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        keep_alive: KeepAlive,
+        extra: Sequence[tuple[bytes, bytes]] = (),
+        *,
+        position: int = 0,
+    ) -> None:
         self._reader = reader
+        self._position = position
         self._headers = [*_HEADERS, *extra]
         self._ping_s = keep_alive.ping_interval.total_seconds()
         self._deadline_s = keep_alive.send_deadline.total_seconds()
@@ -84,7 +95,7 @@ class TurnStreamResponse:
                 elif self._ping_due:
                     await self._deliver(send, self._keep_alive())
                 elif self._reader.ended:
-                    return
+                    await self._deliver(send, b"")
         except (ReaderDropped, OSError):
             # ASGI lets `send` raise OSError once the client has gone.
             return
@@ -106,9 +117,12 @@ class TurnStreamResponse:
         self._finished = not more
 
     def _keep_alive(self) -> bytes:
-        """The grammar knows pings only before the first delta or tool; afterwards a comment keeps it."""
+        """The grammar knows pings only before the first delta or tool; afterwards a comment keeps it.
+
+        A connection that was resumed is where the event left it that it was resumed after.
+        """
         if self._newest is None:
-            return ping(0)
+            return ping(self._position) if self._position <= FIRST_NUMBER else COMMENT
         number, event = self._newest
         return ping(number) if isinstance(event, StreamStarted) else COMMENT
 

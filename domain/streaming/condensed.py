@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from domain.streaming.events import Delta, Numbered, StreamEvent, StreamStarted
+from domain.streaming.events import FIRST_NUMBER, Delta, Numbered, StreamEvent, StreamStarted
 
 
 def condensed(started: StreamStarted, text: str, rest: Sequence[StreamEvent], last_number: int) -> list[Numbered]:
@@ -10,4 +10,4 @@ def condensed(started: StreamStarted, text: str, rest: Sequence[StreamEvent], la
     told: list[StreamEvent] = [Delta("text", text)] if text else []
     told.extend(rest)
     first = last_number - len(told) + 1
-    return [(1, started), *enumerate(told, start=first)]
+    return [(FIRST_NUMBER, started), *enumerate(told, start=first)]

@@ -1,6 +1,6 @@
 """The events of one turn as its readers get them; members stand in wire order (api.md 4.2)."""
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -66,3 +66,6 @@ StreamEvent: TypeAlias = StreamStarted | Delta | Tool | Citations | Done | TurnE
 
 Numbered: TypeAlias = tuple[int, StreamEvent]
 """An event and its number in the turn, counted from 1."""
+
+FIRST_NUMBER: Final = 1
+"""That of `stream_started`, in every turn."""

@@ -11,10 +11,8 @@ from domain.streaming.channel import Receiver
 from domain.streaming.condensed import condensed
 from domain.streaming.event_log import EventLog
 from domain.streaming.events import Citations, Numbered, StreamEvent, StreamStarted
+from domain.streaming.models import BUSY, MOST_READERS
 from domain.streaming.phase import Grammar
-
-_MOST_READERS = 8
-_BUSY = timedelta(seconds=1)
 
 
 class Feed:
@@ -53,8 +51,8 @@ class Feed:
         Where the log begins later it gets all that was `said` in one event. In both forms `started` stands for the
         first event. A position that is still to come is waited for. Raises RateLimited when there are 8 readers.
         """
-        if len(self._receivers) >= _MOST_READERS:
-            raise RateLimited("This turn has as many readers as it may have.", retry_after=_BUSY)
+        if len(self._receivers) >= MOST_READERS:
+            raise RateLimited("This turn has as many readers as it may have.", retry_after=BUSY)
         missed = self._missed(position, started, said)
         return self._admit(max(position, self._log.last), missed, reader_deadline)
 

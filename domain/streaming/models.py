@@ -43,6 +43,11 @@ INTERNAL_FAULT = Broke(code="internal_error", retryable=True)
 INTERRUPTED = Broke(code="stream_interrupted", retryable=True)
 
 
+MOST_READERS = 8
+"""Of one turn at once; one more is told to come back after BUSY."""
+BUSY = timedelta(seconds=1)
+
+
 class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     """`capacity` is how many events a reader may lag behind before the turn waits for it."""
 

@@ -28,6 +28,7 @@ class Counted(StrEnum):
     STREAM_FAILED = "stream_failed"
     STREAM_DISCONNECTED = "stream_disconnected"
     STREAM_REPLAY = "stream_replay"
+    STREAM_ATTACH = "stream_attach"
     GRAMMAR_VIOLATION = "grammar_violation"
     LOST_RACE = "lost_race"
     LEASE_LOST = "lease_lost"

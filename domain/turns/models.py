@@ -123,7 +123,8 @@ class SavedPart(msgspec.Struct, frozen=True, kw_only=True):
 class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a turn came to: the columns its terminal row carries.
 
-    `text` None stores no answer message; `total_ms` None is told by the database's own clock.
+    `text` None stores no answer message; `total_ms` None is told by the database's own clock. `retryable` and
+    `retry_after_ms` are those of the `error` that is told.
     """
 
     state: TurnState
@@ -137,6 +138,8 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
     ttft_ms: int | None
     total_ms: int | None
     last_number: int
+    retryable: bool | None = None
+    retry_after_ms: int | None = None
 
 
 class Fence(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,4 +208,14 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int
     ttft_ms: int | None
     total_ms: int
+    last_number: int
+
+
+class StoredFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a turn that failed or was cancelled, beside its status."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    retryable: bool
+    retry_after_ms: int | None
     last_number: int

@@ -48,18 +48,27 @@ def result_of(closing: Closing, budgets: Estimation, clock: Clock) -> TurnResult
         ttft_ms=None if transcript.first_token is None else int((transcript.first_token - brief.started) * 1000),
         total_ms=elapsed_ms(clock, brief.started),
         last_number=closing.last_number,
+        retryable=_is_retryable(closing.ending, state),
+        retry_after_ms=closing.ending.retry_after_ms if isinstance(closing.ending, Broke) else None,
     )
+
+
+def _is_retryable(ending: Ending, state: TurnState) -> bool | None:
+    if state is TurnState.COMPLETED:
+        return None
+    return ending.retryable if isinstance(ending, Broke) else state is TurnState.FAILED
 
 
 def terminal_of(closing: Closing, result: TurnResult) -> Done | TurnError:
     """What the readers are told once `result` has been committed."""
-    resolution, ending = closing.brief.resolution, closing.ending
+    resolution = closing.brief.resolution
     if result.finish is None:
-        _, _, code, _ = _verdict(ending)
-        retryable = ending.retryable if isinstance(ending, Broke) else result.state is TurnState.FAILED
-        hint_ms = ending.retry_after_ms if isinstance(ending, Broke) else None
+        _, _, code, _ = _verdict(closing.ending)
         return turn_error(
-            code or "internal_error", closing.brief.trace.trace_id, retryable=retryable, retry_after_ms=hint_ms
+            code or "internal_error",
+            closing.brief.trace.trace_id,
+            retryable=result.retryable is True,
+            retry_after_ms=result.retry_after_ms,
         )
     return Done(
         usage=TokenUsage(input_tokens=result.input_tokens, output_tokens=result.output_tokens),

@@ -16,6 +16,7 @@ from domain.turns.models import (
     NewTurn,
     SavedPart,
     StoredAnswer,
+    StoredFailure,
     TurnLookup,
     TurnName,
     TurnResult,
@@ -74,6 +75,10 @@ class Turns(Protocol):
 
     async def answer(self, turn_id: TurnId) -> StoredAnswer | None:
         """A completed turn with its answer."""
+        ...
+
+    async def failure(self, turn_id: TurnId) -> StoredFailure | None:
+        """A failed or cancelled turn with what it had said."""
         ...
 
     async def saved_text(self, turn_id: TurnId) -> str:

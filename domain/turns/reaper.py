@@ -66,4 +66,5 @@ def _orphaned(turn: LeasedTurn, text: str) -> TurnResult:
         ttft_ms=None,
         total_ms=None,
         last_number=_LAST_NUMBER,
+        retryable=not cancelled,
     )

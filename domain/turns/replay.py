@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+from domain.ids import MessageId, RequestId
+from domain.providers.events import Citation
 from domain.streaming.condensed import condensed
 from domain.streaming.events import (
     Citations,
+    Delta,
     Done,
     Numbered,
     StreamEvent,
@@ -12,14 +15,55 @@ from domain.streaming.events import (
     Timing,
     TokenUsage,
 )
-from domain.turns.models import StoredAnswer
+from domain.streaming.failures import turn_error
+from domain.turns.models import StoredAnswer, StoredFailure, TurnStatus
 
 
 def replayed(answer: StoredAnswer) -> Sequence[Numbered]:
     message = answer.message
-    started = StreamStarted(request_id=str(answer.request_id), message_id=str(message.id), is_new_turn=False)
-    cited: list[StreamEvent] = [Citations(message.citations)] if message.citations else []
-    return condensed(started, message.content, [*cited, done_of(answer)], answer.last_number)
+    return condensed(
+        _started(answer.request_id, message.id),
+        message.content,
+        [*_cited(message.citations), done_of(answer)],
+        answer.last_number,
+    )
+
+
+def replayed_failure(turn: TurnStatus, failure: StoredFailure) -> Sequence[Numbered]:
+    """As `replayed`, of a turn that failed or was cancelled: what it had said, then its `error`."""
+    error = turn_error(
+        turn.error_code or "turn_cancelled",
+        turn.trace_id,
+        retryable=failure.retryable,
+        retry_after_ms=failure.retry_after_ms,
+    )
+    return condensed(started_again(turn), failure.text, [*_cited(failure.citations), error], failure.last_number)
+
+
+def started_again(turn: TurnStatus) -> StreamStarted:
+    """The first event of a turn as those are told it who did not start it."""
+    return _started(turn.request_id, turn.planned_message_id)
+
+
+def rest_after(position: int, events: Sequence[Numbered]) -> Sequence[Numbered]:
+    """What a reader lacks who has had everything up to `position` of a turn that has ended (api.md 4.6).
+
+    A position inside of what is condensed here gets the whole again.
+    """
+    if not events:
+        return ()
+    text = next((number for number, event in events if isinstance(event, Delta)), events[-1][0])
+    if position == 0 or 1 < position < text:
+        return events
+    return [(number, event) for number, event in events if number > position]
+
+
+def _started(request_id: RequestId, message_id: MessageId) -> StreamStarted:
+    return StreamStarted(request_id=str(request_id), message_id=str(message_id), is_new_turn=False)
+
+
+def _cited(citations: tuple[Citation, ...]) -> list[StreamEvent]:
+    return [Citations(citations)] if citations else []
 
 
 def done_of(answer: StoredAnswer) -> Done:

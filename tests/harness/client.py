@@ -65,6 +65,22 @@ class Client:
             finally:
                 stream.hang_up()
 
+    @asynccontextmanager
+    async def follow(
+        self, chat_id: str, request_id: str = "latest", position: int | None = None
+    ) -> AsyncIterator[EventStream]:
+        """A stream of a turn that somebody has started, from after the position. Leaving the block closes it."""
+        headers = {} if position is None else {"Last-Event-ID": str(position)}
+        async with self._request("GET", events_of(chat_id, request_id), None, headers) as response:
+            assert response.status == 200, await response.text()
+            assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+            stream = EventStream(response, position or 0)
+            try:
+                yield stream
+            finally:
+                stream.hang_up()
+                assert stream.faults() == []
+
     async def told(self, chat_id: str | None = None, content: str = "Hello", **members: Any) -> EventStream:
         """A whole answer."""
         async with self.stream(chat_id, content, **members) as stream:
@@ -89,6 +105,10 @@ class Client:
 async def _answer(response: aiohttp.ClientResponse) -> Answer:
     names = tuple((name.lower(), value) for name, value in response.headers.items())
     return Answer(status=response.status, headers=names, body=await response.read())
+
+
+def events_of(chat_id: str, request_id: str = "latest") -> str:
+    return f"chats/{chat_id}/turns/{request_id}/events"
 
 
 @asynccontextmanager

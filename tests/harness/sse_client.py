@@ -4,7 +4,7 @@ import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Iterable
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from typing import Any
 
 import aiohttp
@@ -13,7 +13,7 @@ import msgspec
 
 _FRAME = re.compile(rb"id: (\d+)\nevent: ([a-z_]+)\ndata: ([^\n\r]+)")
 _COMMENT = b": ping"
-_GRAMMAR = re.compile(r"stream_started( ping)*( delta| tool| :)*( citations( :)*)?( done| error)?")
+_GRAMMAR = re.compile(r"(stream_started)?( ping)*( delta| tool| :)*( citations( :)*)?( done| error)?")
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,10 +25,14 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventStream:
-    """The events of one answer, kept as they come. `cut` is set when the connection broke instead of ending."""
+    """The events of one answer, kept as they come. `cut` is set when the connection broke instead of ending.
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    `position` is the number of the event that the answer was asked to begin after; None when it tells a new turn.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, position: int | None = None) -> None:
         self.frames: list[Frame] = []
+        self.position = position
         self.ended = False
         self.cut = False
         self.left = False
@@ -73,6 +77,22 @@ class EventStream:
         return "".join(delta["content"] for delta in deltas if delta["type"] == "text")
 
     @property
+    def is_whole(self) -> bool:
+        """Begins with the beginning, so that it takes the place of what was shown before (api.md 4.6)."""
+        events = self._events_and_after
+        return bool(events) and events[0].event == "stream_started"
+
+    @property
+    def _events_and_after(self) -> list[Frame]:
+        """Without the comments that may keep a resumed connection alive before its first event."""
+        return list(dropwhile(lambda frame: frame.event == ":", self.frames))
+
+    @property
+    def newest(self) -> int:
+        """The number to resume after."""
+        return self.frames[-1].number if self.frames else self.position or 0
+
+    @property
     def terminal(self) -> Frame | None:
         return next((frame for frame in self.frames if frame.event in {"done", "error"}), None)
 
@@ -104,12 +124,15 @@ class EventStream:
 
     def _grammar_fault(self) -> str | None:
         said = " ".join(frame.event for frame in self.frames)
-        return None if not said or _GRAMMAR.fullmatch(said) else f"not in the grammar: {said}"
+        kept = said.removeprefix(": " * (len(self.frames) - len(self._events_and_after)))
+        fits = not kept or _GRAMMAR.fullmatch(kept if self.is_whole else f" {kept}")
+        return None if fits and (self.is_whole or self.position or not kept) else f"not in the grammar: {said}"
 
     def _number_fault(self) -> str | None:
         """A replay may skip numbers; on the wire they never fall, and only keep-alives repeat one."""
         numbers = [frame.number for frame in self.frames if frame.event not in {"ping", ":"}]
-        rising = all(left < right for left, right in pairwise(numbers))
+        before = [] if self.is_whole else [self.position or 0]
+        rising = all(left < right for left, right in pairwise([*before, *numbers]))
         is_live = bool(self.frames) and self.frames[0].data.get("is_new_turn") is True
         gapless = not is_live or numbers == list(range(1, len(numbers) + 1))
         return None if rising and gapless else f"numbered {numbers}"
@@ -142,10 +165,18 @@ class EventStream:
 
     def _frame(self, raw: bytes) -> Frame:
         if raw == _COMMENT:
-            return Frame(number=self.frames[-1].number, event=":", data={})
+            return Frame(number=self.newest, event=":", data={})
         match = _FRAME.fullmatch(raw)
         assert match, f"no frame: {raw!r}"
         return Frame(number=int(match[1]), event=match[2].decode(), data=msgspec.json.decode(match[3]))
+
+
+def shown(bodies: Iterable[EventStream]) -> str:
+    """What a client shows that got these bodies of one turn one after the other, by the rule of api.md 4.6."""
+    text = ""
+    for body in bodies:
+        text = body.text if body.is_whole else text + body.text
+    return text
 
 
 async def all_ended(streams: Iterable[EventStream]) -> list[Frame]:

@@ -94,3 +94,6 @@ class TurnRow(TenantRow):
     deleted_at: Mapped[datetime | None]
     replaced_by_request_id: Mapped[UUID | None]
     upstream_closed_ms: Mapped[int | None] = mapped_column(Integer)
+
+    retryable: Mapped[bool | None]
+    retry_after_ms: Mapped[int | None] = mapped_column(Integer)

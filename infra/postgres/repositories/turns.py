@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -38,7 +39,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from domain.chats.models import NewChat
 from domain.ids import ChatId, MessageId, RequestId, TurnId
 from domain.messages.models import Role
-from domain.providers.events import Finish
+from domain.providers.events import Citation, Finish
 from domain.scope import AccessScope
 from domain.turns.models import (
     Exchange,
@@ -46,6 +47,7 @@ from domain.turns.models import (
     Gate,
     NewTurn,
     StoredAnswer,
+    StoredFailure,
     TurnKind,
     TurnResult,
     TurnState,
@@ -259,6 +261,8 @@ _ended = (
         ttft_ms=_b("ttft_ms"),
         total_ms=func.coalesce(_b("total_ms", Integer()), _age_ms),
         last_event_id=_b("last_number"),
+        retryable=_b("retryable"),
+        retry_after_ms=_b("retry_after_ms"),
     )
     .returning(
         TurnRow.id,
@@ -320,6 +324,20 @@ _STORED_ANSWER: Final = (
     )
     .join(MessageRow, _message_of_turn(MessageRow, TurnRow.assistant_message_id))
     .where(OUR_TURN, TurnRow.state == TurnState.COMPLETED.value)
+)
+
+# Turns that ended before it was kept are told as most of their kind were.
+_was_retryable = func.coalesce(TurnRow.retryable, TurnRow.state == TurnState.FAILED.value)
+_FAILURE: Final = (
+    select(
+        MessageRow.content,
+        MessageRow.citations,
+        _was_retryable.label("was_retryable"),
+        TurnRow.retry_after_ms,
+        TurnRow.last_event_id,
+    )
+    .outerjoin(MessageRow, _message_of_turn(MessageRow, TurnRow.assistant_message_id))
+    .where(OUR_TURN, TurnRow.state.in_((TurnState.FAILED.value, TurnState.CANCELLED.value)))
 )
 
 _SAVED_TEXT: Final = select(
@@ -392,6 +410,18 @@ class PostgresTurns:
         row = (await self._run(_STORED_ANSWER, turn_id=turn_id)).one_or_none()
         return None if row is None else _stored_answer(row)
 
+    async def failure(self, turn_id: TurnId) -> StoredFailure | None:
+        row = (await self._run(_FAILURE, turn_id=turn_id)).one_or_none()
+        if row is None:
+            return None
+        return StoredFailure(
+            text=row.content or "",
+            citations=msgspec.convert(row.citations or (), tuple[Citation, ...]),
+            retryable=row.was_retryable,
+            retry_after_ms=row.retry_after_ms,
+            last_number=row.last_event_id,
+        )
+
     async def saved_text(self, turn_id: TurnId) -> str:
         return (await self._run(_SAVED_TEXT, turn_id=turn_id)).scalar_one() or ""
 
@@ -445,6 +475,8 @@ def _ending(result: TurnResult) -> dict[str, object]:
         "ttft_ms": result.ttft_ms,
         "total_ms": result.total_ms,
         "last_number": result.last_number,
+        "retryable": result.retryable,
+        "retry_after_ms": result.retry_after_ms,
     }
 
 

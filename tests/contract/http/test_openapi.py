@@ -72,6 +72,7 @@ def test_operations_have_the_documented_ids(document: dict[str, Any]) -> None:
         "PATCH /v1/chats/{chat_id}/turns/{request_id}": "edit_turn",
         "DELETE /v1/chats/{chat_id}/turns/{request_id}": "delete_turn",
         "POST /v1/chats/{chat_id}/turns/{request_id}/retry": "retry_turn",
+        "GET /v1/chats/{chat_id}/turns/{request_id}/events": "turn_events",
         "GET /v1/models": "list_models",
         "GET /v1/models/{model_id}": "get_model",
     }
@@ -150,6 +151,7 @@ def test_streams_show_a_whole_stream(document: dict[str, Any]) -> None:
         "mini_chat.create_chat_and_stream",
         "mini_chat.retry_turn",
         "mini_chat.edit_turn",
+        "mini_chat.turn_events",
     }
     frames = EVENT_STREAM.split("\n\n")
     assert frames.pop() == ""
@@ -177,3 +179,14 @@ def test_no_internals_are_told(document: dict[str, Any]) -> None:
 
 def validator_for(document: dict[str, Any], reference: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator({"$ref": reference, "components": document["components"]})
+
+
+def test_following_a_turn_tells_from_where_and_that_nothing_may_follow(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/mini-chat/v1/chats/{chat_id}/turns/{request_id}/events"]["get"]
+    assert [(each["in"], each["name"]) for each in operation["parameters"]] == [
+        ("path", "chat_id"),
+        ("path", "request_id"),
+        ("header", "Last-Event-ID"),
+        ("query", "after"),
+    ]
+    assert {"200", "204", "429"} <= set(operation["responses"])

@@ -38,10 +38,12 @@ def our_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 class Connection:
     """A response on its connection, with what the server would note: messages sent, and whether it was cut off."""
 
-    def __init__(self, reader: Reader, keep_alive: KeepAlive, extra: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(
+        self, reader: Reader, keep_alive: KeepAlive, extra: Sequence[tuple[bytes, bytes]] = (), *, position: int = 0
+    ) -> None:
         self.messages: list[Message] = []
         self.tasks_left = 0
-        self._response: Any = TurnStreamResponse(reader, keep_alive, extra)
+        self._response: Any = TurnStreamResponse(reader, keep_alive, extra, position=position)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         async def noted(message: Message) -> None:
@@ -166,6 +168,26 @@ async def test_silence_after_the_first_delta_or_tool_is_filled_with_comments(eve
         body = b"".join(await chunks(exchange, 4))
     assert body.replace(ping(1), b"") == frame(2, event) + COMMENT * body.count(COMMENT)
     assert body.count(COMMENT) >= 2
+
+
+@pytest.mark.parametrize(("position", "company"), [(0, ping(0)), (1, ping(1)), (2, COMMENT), (7, COMMENT)], ids=str)
+async def test_a_resumed_connection_is_kept_alive_as_the_event_before_left_it(position: int, company: bytes) -> None:
+    reader = Feed(32, lambda: None).attach(HOUR)
+    keep_alive = KeepAlive(ping_interval=SOON, send_deadline=HOUR)
+    async with open_exchange(Connection(reader, keep_alive, position=position), "GET", "/") as exchange:
+        assert await chunks(exchange, 3) == [company] * 3
+
+
+async def test_a_turn_that_ends_without_an_event_for_this_reader_closes_its_body_in_good_order() -> None:
+    live = Live()
+    joined = live.feed.join(9, STARTED, str, HOUR)
+    connection = Connection(joined, QUIET, position=9)
+    async with open_exchange(connection, "GET", "/") as exchange:
+        await exchange.started()
+        live.feed.end(ERROR)
+        assert (await exchange.answer()).body == b""
+    assert connection.messages[-1]["more_body"] is False
+    assert not exchange.aborted
 
 
 async def test_no_keep_alive_interrupts_a_blocked_send() -> None:
