@@ -33,9 +33,10 @@ class GrownText:
         self._forget_all_but({actor.brief.turn_id for actor in running})
         grown = [part for part in map(self._next_part, running) if part.body and part.brief.turn_id in ours]
         self._unconfirmed.update((part.brief.turn_id, part) for part in grown)
-        if grown:
-            await self._leases.save(grown)
+        saved = await self._leases.save(grown) if grown else ()
         for part in grown:
+            if part.brief.turn_id not in saved:
+                continue
             before = self._saved.get(part.brief.turn_id, _NOTHING)
             self._saved[part.brief.turn_id] = _Saved(part.part_no, before.characters + len(part.body))
             del self._unconfirmed[part.brief.turn_id]

@@ -1,6 +1,6 @@
 """What turns need from the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -137,8 +137,12 @@ class Leases(Protocol):
         """
         ...
 
-    async def save(self, parts: Sequence[SavedPart]) -> None:
-        """Stores what answers have grown by; a part that is there already stays as it is. Raises ServiceUnavailable."""
+    async def save(self, parts: Sequence[SavedPart]) -> Collection[TurnId]:
+        """Stores what answers have grown by; a part that is there already stays as it is. Raises ServiceUnavailable.
+
+        A turn that is missing from the answer is just being ended, has ended or is owned by somebody else, and its
+        part was not stored. No part outlives the running turn.
+        """
         ...
 
     async def claim_expired(self, owner: OwnerId, lease: timedelta, at_most: int) -> Sequence[LeasedTurn]:

@@ -4,7 +4,7 @@ They run as `mini_chat_ops`, which the runtime role may become but does not inhe
 leases and flags of running turns, saves text it cannot read, and nothing else. They return ids and flags.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Final
@@ -42,15 +42,26 @@ _RENEW: Final = text("""
     bindparam("lease", type_=Interval()),
 )
 
+# Shared locks keep the turns running until the parts are committed, so that an ending finds all of them. A turn that
+# is locked is just being ended: it is passed over and not returned.
 _SAVE: Final = text("""
-    INSERT INTO mini_chat.turn_parts (tenant_id, turn_id, owner_epoch, part_no, last_event, body)
-    SELECT turn.tenant_id, turn.id, turn.owner_epoch, part.part_no, part.last_event, part.body
-    FROM unnest(:tenants, :turns, :epochs, :numbers, :events, :bodies)
-      AS part (tenant_id, turn_id, epoch, part_no, last_event, body)
-    JOIN mini_chat.chat_turns AS turn
-      ON turn.tenant_id = part.tenant_id AND turn.id = part.turn_id AND turn.owner_epoch = part.epoch
-    WHERE turn.state = 'running'
-    ON CONFLICT DO NOTHING
+    WITH part AS (
+        SELECT * FROM unnest(:tenants, :turns, :epochs, :numbers, :events, :bodies)
+          AS part (tenant_id, turn_id, epoch, part_no, last_event, body)
+    ), mine AS (
+        SELECT turn.tenant_id, turn.id, turn.owner_epoch
+        FROM part
+        JOIN mini_chat.chat_turns AS turn
+          ON turn.tenant_id = part.tenant_id AND turn.id = part.turn_id AND turn.owner_epoch = part.epoch
+        WHERE turn.state = 'running'
+        FOR SHARE OF turn SKIP LOCKED
+    ), saved AS (
+        INSERT INTO mini_chat.turn_parts (tenant_id, turn_id, owner_epoch, part_no, last_event, body)
+        SELECT mine.tenant_id, mine.id, mine.owner_epoch, part.part_no, part.last_event, part.body
+        FROM mine JOIN part ON part.tenant_id = mine.tenant_id AND part.turn_id = mine.id
+        ON CONFLICT DO NOTHING
+    )
+    SELECT id FROM mine
 """).bindparams(
     bindparam("tenants", type_=ARRAY(Uuid())),
     bindparam("turns", type_=ARRAY(Uuid())),
@@ -104,9 +115,10 @@ class PostgresLeases:
             rows = await connection.execute(_RENEW, {**_fences(owned), "lease": lease})
             return {TurnId(row.id): StopReason(row.cancel_reason) if row.cancelled else None for row in rows}
 
-    async def save(self, parts: Sequence[SavedPart]) -> None:
+    async def save(self, parts: Sequence[SavedPart]) -> Collection[TurnId]:
         async with self._begun() as connection:
-            await connection.execute(_SAVE, _parts(parts))
+            rows = await connection.execute(_SAVE, _parts(parts))
+            return {TurnId(row.id) for row in rows}
 
     async def claim_expired(self, owner: OwnerId, lease: timedelta, at_most: int) -> Sequence[LeasedTurn]:
         async with self._begun() as connection:

@@ -21,7 +21,6 @@ from sqlalchemy import (
     Text,
     and_,
     case,
-    delete,
     exists,
     extract,
     func,
@@ -292,17 +291,13 @@ _answer: dict[str, ColumnElement[Any]] = {
 _answered = (
     insert(MessageRow).from_select(list(_answer), select(*_answer.values()).where(_stores_answer)).cte("answered")
 )
-_spent = (
-    delete(TurnPartRow)
-    .where(TurnPartRow.tenant_id == TENANT, TurnPartRow.turn_id.in_(select(_ended.c.id)))
-    .cte("spent")
-)
+# What had been saved of the answer goes with the running turn: a trigger sees parts that this statement does not.
 _FINISH: Final = Prepared(
     update(ChatRow)
     .where(OUR_CHAT, exists(select(_ended.c.id)))
     .values(updated_at=func.now())
     .returning(ChatRow.id)
-    .add_cte(_ended, _answered, _spent)
+    .add_cte(_ended, _answered)
 )
 
 _FENCE: Final = Prepared(select(TurnRow.state, TurnRow.owner_epoch, TurnRow.error_code).where(OUR_TURN))

@@ -1,6 +1,6 @@
 """Owners, lost owners and those who end their turns, on a real database."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from typing_extensions import override
 from domain.clock import SystemClock
 from domain.errors import ServiceUnavailable
 from domain.ids import ChatId, OwnerId, TurnId
-from domain.streaming.events import TurnError
+from domain.streaming.events import Done, TurnError
 from domain.streaming.models import StopReason
 from domain.streaming.ports import TurnBrief
 from domain.subject import Subject
@@ -22,8 +22,9 @@ from domain.turns.ports import Leases
 from domain.turns.service import Conversation
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.engine import Engine, a_chat, a_user, read_all, running_engine
+from tests.harness.eventually import eventually
 from tests.harness.postgres import Database
-from tests.harness.rows import connected
+from tests.harness.rows import connected, insert
 from tests.integration.turns.books import Answer, answers_of, expire_leases, only_turn, parts, unexpired
 from tests.integration.turns.spoken import Spoken
 
@@ -34,7 +35,7 @@ NEVER = saying("never", gate=anyio.sleep_forever)
 
 
 class LossyLeases:
-    """Real leases; the database may be out of reach, and parts may get lost `before` or `after` they are stored."""
+    """Real leases; the database may be out of reach, and parts may be `passed over` or lost `before` or `after`."""
 
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
@@ -47,13 +48,16 @@ class LossyLeases:
             raise ServiceUnavailable
         return await self._leases.renew(owned, lease)
 
-    async def save(self, parts: Sequence[SavedPart]) -> None:
+    async def save(self, parts: Sequence[SavedPart]) -> Collection[TurnId]:
         self.sent.append([(part.part_no, part.body) for part in parts])
         if self.parts_lost == "before":
             raise ServiceUnavailable
-        await self._leases.save(parts)
+        if self.parts_lost == "passed over":
+            return ()
+        saved = await self._leases.save(parts)
         if self.parts_lost == "after":
             raise ServiceUnavailable
+        return saved
 
     async def claim_expired(self, owner: OwnerId, lease: timedelta, at_most: int) -> Sequence[LeasedTurn]:
         return await self._leases.claim_expired(owner, lease, at_most)
@@ -152,6 +156,52 @@ async def test_a_part_nobody_confirmed_is_sent_again_unchanged(database: Databas
         await expire_leases(database)
         await other.reaper.sweep()
         assert await answers_of(database, chat_id) == [Answer("one two three ", is_partial=True)]
+
+
+async def test_a_part_that_was_passed_over_is_sent_again_unchanged(database: Database) -> None:
+    spoken = Spoken()
+    async with running_engine(database.dsn, spoken) as engine:
+        _, conversation = await a_running_turn(engine, a_user())
+        beat, lossy = a_beat(engine, SetClock())
+        await spoken.say("one ", conversation)
+        lossy.parts_lost = "passed over"
+        await beat.beat()
+        await spoken.say("two ", conversation)
+        lossy.parts_lost = None
+        await beat.beat()
+        await beat.beat()
+        assert await parts(database) == [(1, "one "), (2, "two ")]
+
+
+async def test_a_part_that_is_being_saved_while_its_turn_ends_goes_with_it(database: Database) -> None:
+    """The save waits for a transaction that has put its part there already, and the ending waits for the save."""
+    spoken = Spoken()
+    async with running_engine(database.dsn, spoken) as engine, connected(database.superuser_dsn) as connection:
+        chat_id, conversation = await a_running_turn(engine, a_user())
+        await spoken.say("one ", conversation)
+        turn = await only_turn(database, chat_id)
+        in_the_way = connection.transaction()
+        await in_the_way.start()
+        columns = {name: turn[name] for name in ("tenant_id", "owner_epoch")}
+        await insert(connection, "turn_parts", turn_id=turn["id"], part_no=1, last_event=1, body="", **columns)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(engine.beat.beat)
+            await eventually(lambda: waiting(database, 1))
+            spoken.finish()
+            await eventually(lambda: waiting(database, 2))
+            await in_the_way.rollback()
+        with anyio.fail_after(5):
+            assert isinstance((await read_all(conversation.reader))[-1][1], Done)
+        assert await parts(database) == []
+        assert await answers_of(database, chat_id) == [Answer("one ", is_partial=False)]
+
+
+async def waiting(database: Database, backends: int) -> bool:
+    """Whether so many wait for a lock."""
+    async with connected(database.superuser_dsn) as connection:
+        query = """SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+        return int(await connection.fetchval(query)) >= backends
 
 
 async def test_parts_that_cannot_be_stored_cost_no_lease(database: Database) -> None:
