@@ -34,6 +34,22 @@ _CHECKS: Final = {
     "saved parts of a turn that has ended": """
         SELECT turn.id FROM mini_chat.chat_turns turn JOIN mini_chat.turn_parts part
             ON part.tenant_id = turn.tenant_id AND part.turn_id = turn.id""",
+    "a live message of a deleted turn, or a deleted one of a live turn": """
+        SELECT turn.id FROM mini_chat.chat_turns turn JOIN mini_chat.messages message
+            ON message.tenant_id = turn.tenant_id AND message.turn_id = turn.id
+        WHERE (turn.deleted_at IS NULL) <> (message.deleted_at IS NULL)""",
+    "a replaced turn without the one in its place, which came later": """
+        SELECT turn.id FROM mini_chat.chat_turns turn LEFT JOIN mini_chat.chat_turns heir
+            ON heir.tenant_id = turn.tenant_id AND heir.chat_id = turn.chat_id
+            AND heir.request_id = turn.replaced_by_request_id
+            AND heir.user_seq > turn.user_seq AND heir.kind IN ('retry', 'edit')
+        WHERE turn.replaced_by_request_id IS NOT NULL AND heir.id IS NULL""",
+    "a retry or an edit in the place of other than one turn": """
+        SELECT heir.id FROM mini_chat.chat_turns heir LEFT JOIN mini_chat.chat_turns turn
+            ON turn.tenant_id = heir.tenant_id AND turn.chat_id = heir.chat_id
+            AND turn.replaced_by_request_id = heir.request_id
+        WHERE heir.kind IN ('retry', 'edit')
+        GROUP BY heir.tenant_id, heir.id HAVING count(turn.id) <> 1""",
     "a session idle in a transaction": """
         SELECT pid FROM pg_stat_activity
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'

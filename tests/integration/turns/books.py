@@ -21,6 +21,11 @@ async def _fetch(database: Database, query: str, *values: object) -> list[asyncp
         return rows
 
 
+async def chat_row(database: Database, chat_id: ChatId) -> Any:
+    (row,) = await _fetch(database, "SELECT * FROM mini_chat.chats WHERE id = $1", chat_id)
+    return row
+
+
 async def turns_of(database: Database, chat_id: ChatId) -> list[Any]:
     return await _fetch(database, "SELECT * FROM mini_chat.chat_turns WHERE chat_id = $1 ORDER BY user_seq", chat_id)
 
