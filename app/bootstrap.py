@@ -7,6 +7,7 @@ import msgspec
 from api.rest.cursor import Cursors
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
+from api.rest.turns.cancelling import CancelController
 from api.rest.turns.changes import TurnChangeController
 from api.rest.turns.controller import CreateAndSendController, SendController, Sending
 from api.rest.turns.events import Resuming, TurnEventsController
@@ -31,6 +32,9 @@ from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.ports import Telemetry
 from domain.turns.admission import Admission
 from domain.turns.attaching import Attaching
+from domain.turns.bus import StopTurn
+from domain.turns.cancel_watch import CancelWatch
+from domain.turns.cancellation import Cancellation, stopping_when_told
 from domain.turns.finalisation import TurnFinaliser
 from domain.turns.leases import LeaseBeat
 from domain.turns.opening import Opening
@@ -83,6 +87,10 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     attaching = Attaching(begin, policy, supervisor, NoSharedTail(), followers, telemetry)
     keep_alive = _keep_alive(settings)
     drain, messages = DrainSwitch(), messaging(settings.redis, owner, clock, telemetry)
+    messages.inbox.on(StopTurn, stopping_when_told(supervisor))
+    cancellation = Cancellation(
+        begin_reserved, begin, policy, supervisor, messages.bus, settings.cancel.receipt_wait, telemetry
+    )
     return Runtime(
         rest=RestServices(
             chats=ChatService(begin, policy, catalogue, stop_turn, clock),
@@ -100,10 +108,12 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 TurnStatusController,
                 TurnChangeController,
                 TurnEventsController,
+                CancelController,
             ),
             further_dependencies={
                 "sending": Sending(turns=turns, keep_alive=keep_alive),
                 "resuming": Resuming(attaching=attaching, keep_alive=keep_alive),
+                "cancellation": cancellation,
                 "statuses": TurnStatuses(begin, policy),
                 "removal": TurnRemoval(begin, policy),
             },
@@ -117,6 +127,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         followers=followers,
         messaging=messages,
         beat=LeaseBeat(supervisor, leases, begin_reserved, turn.lease, turn.blind_limit, clock, telemetry),
+        cancel_watch=CancelWatch(supervisor, leases, messages.bus),
         reaper=Reaper(leases, begin_reserved, owner, turn.lease, telemetry),
     )
 

@@ -28,6 +28,7 @@ async def running(runtime: Runtime, settings: Settings) -> AsyncIterator[None]:
             anyio.create_task_group() as loops,
         ):
             loops.start_soon(every, settings.turn.heartbeat, "lease_beat", runtime.beat.beat)
+            loops.start_soon(every, settings.cancel.poll_interval, "cancel_watch", runtime.cancel_watch.look)
             loops.start_soon(every, settings.turn.reaper_interval, "reaper", runtime.reaper.sweep)
             yield
             await runtime.supervisor.end_all()

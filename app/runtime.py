@@ -8,6 +8,7 @@ from app.messaging import Messaging
 from domain.clock import Clock
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.ports import Telemetry
+from domain.turns.cancel_watch import CancelWatch
 from domain.turns.leases import LeaseBeat
 from domain.turns.reaper import Reaper
 from domain.turns.row_follower import RowFollowers
@@ -29,4 +30,5 @@ class Runtime:
     messaging: Messaging
     followers: RowFollowers
     beat: LeaseBeat
+    cancel_watch: CancelWatch
     reaper: Reaper

@@ -247,6 +247,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     streaming: StreamingSettings = StreamingSettings()
     turn: TurnSettings = TurnSettings()
     deadline: DeadlineSettings = DeadlineSettings()
+    cancel: CancelSettings = CancelSettings()
     drain: DrainSettings = DrainSettings()
     context: ContextSettings = ContextSettings()
     estimation: Estimation = Estimation()

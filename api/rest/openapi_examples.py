@@ -62,6 +62,13 @@ _TURN = {
     "effective_model": "mock-ttft300-itl15-len150",
     "finish_reason": "stop",
 }
+_RECEIPT = {
+    "state": "cancelled",
+    "upstream_closed_ms": 3,
+    "tokens_generated": 12,
+    "credits_charged_micro": 0,
+    "credits_released_micro": 0,
+}
 _SEND = {"content": "When is high tide?", "request_id": _REQUEST_ID, "on_disconnect": "cancel"}
 _CREATE_AND_SEND = {**_SEND, "title": "Tides"}
 _PAGE_INFO = {"next_cursor": None, "prev_cursor": None, "limit": 20}
@@ -99,4 +106,5 @@ ANSWERS: Mapping[str, object] = {
     "mini_chat.send_message": _RESULT,
     "mini_chat.create_chat_and_send": _RESULT,
     "mini_chat.get_turn": _TURN,
+    "mini_chat.cancel_turn": _RECEIPT,
 }

@@ -26,6 +26,7 @@ class Action(Enum):
     DELETE_CHAT = "delete_chat"
     LIST_MESSAGES = "list_messages"
     SEND_MESSAGE = "send_message"
+    CANCEL_TURN = "cancel_turn"
     READ_TURN = "read_turn"
     RETRY_TURN = "retry_turn"
     EDIT_TURN = "edit_turn"
@@ -50,6 +51,7 @@ _WRITING = frozenset(
         Action.UPDATE_CHAT,
         Action.DELETE_CHAT,
         Action.SEND_MESSAGE,
+        Action.CANCEL_TURN,
         Action.RETRY_TURN,
         Action.EDIT_TURN,
         Action.DELETE_TURN,

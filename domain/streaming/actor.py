@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import anyio
 
@@ -38,6 +38,7 @@ class TurnActor:
         end_of_turn: EndOfTurn,
         limits: StreamLimits,
         telemetry: Telemetry,
+        monotonic: Callable[[], float],
     ) -> None:
         self.brief = brief
         self.transcript = transcript
@@ -48,8 +49,10 @@ class TurnActor:
         self._end_of_turn = end_of_turn
         self._limits = limits
         self._telemetry = telemetry
+        self._monotonic = monotonic
         self._scope = anyio.CancelScope()
         self._stop_reason: StopReason | None = None
+        self._stopped_at = 0.0
         self._settling = False
 
     def stop(self, reason: StopReason) -> None:
@@ -61,6 +64,7 @@ class TurnActor:
             return
         if self.transcript.ending is None and not self._scope.cancel_called:
             self._stop_reason = reason
+            self._stopped_at = self._monotonic()
         self.control.cancelled = True
         self._scope.cancel()
 
@@ -164,7 +168,13 @@ class TurnActor:
             transcript=self.transcript,
             provider_called=self.control.called,
             last_number=self.feed.next_number,
+            upstream_closed_ms=self._upstream_closed_ms(),
         )
+
+    def _upstream_closed_ms(self) -> int | None:
+        if self._stop_reason is None or self.control.closed_at is None:
+            return None
+        return max(0, int((self.control.closed_at - self._stopped_at) * 1000))
 
     def _started(self, *, is_new_turn: bool) -> StreamStarted:
         brief = self.brief

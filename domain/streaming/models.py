@@ -13,6 +13,7 @@ class StopReason(StrEnum):
     """Who or what stopped a turn before its provider had finished; the first reason wins."""
 
     DISCONNECT = "disconnect"
+    CANCEL_REQUESTED = "cancel_requested"
     CHAT_DELETED = "chat_deleted"
     TURN_TIMEOUT = "turn_timeout"
     DRAIN = "drain"

@@ -39,13 +39,18 @@ class TurnBrief(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Closing(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn that has stopped, as its books are closed: `last_number` is that of the coming terminal event."""
+    """A turn that has stopped, as its books are closed.
+
+    `last_number` is that of the coming terminal event, `upstream_closed_ms` how long the provider connection stayed
+    open after the word to stop: None where there was no word or no connection.
+    """
 
     brief: TurnBrief
     ending: Ending
     transcript: Transcript
     provider_called: bool
     last_number: int
+    upstream_closed_ms: int | None = None
 
 
 class EndOfTurn(Protocol):

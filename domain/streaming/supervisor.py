@@ -38,6 +38,7 @@ class TurnSupervisor:
         self._telemetry = telemetry
         self._tasks: TaskGroup | None = None
         self._turns: dict[TurnId, TurnActor] = {}
+        self._ends: dict[TurnId, anyio.Event] = {}
         self._idle = anyio.Event()
 
     @asynccontextmanager
@@ -78,6 +79,7 @@ class TurnSupervisor:
             self._end_of_turn,
             self._limits,
             self._telemetry,
+            self._monotonic,
         )
         if not self._turns:
             self._idle = anyio.Event()
@@ -103,6 +105,19 @@ class TurnSupervisor:
         if actor is not None:
             actor.stop(reason)
 
+    def find(self, turn_id: TurnId) -> TurnActor | None:
+        """The turn, if it runs here."""
+        return self._turns.get(turn_id)
+
+    async def see_off(self, turn_id: TurnId, reason: StopReason) -> bool:
+        """Stops the turn and returns when its books are closed; False if it does not run here."""
+        actor = self._turns.get(turn_id)
+        if actor is None:
+            return False
+        actor.stop(reason)
+        await self._ends.setdefault(turn_id, anyio.Event()).wait()
+        return True
+
     async def wait_idle(self, patience: timedelta) -> None:
         """Returns when no turn runs, or when the patience is over."""
         with anyio.move_on_after(patience.total_seconds()):
@@ -122,7 +137,10 @@ class TurnSupervisor:
         try:
             await actor.run()
         finally:
-            del self._turns[actor.brief.turn_id]
+            turn_id = actor.brief.turn_id
+            del self._turns[turn_id]
+            if turn_id in self._ends:
+                self._ends.pop(turn_id).set()
             if not self._turns:
                 self._idle.set()
 

@@ -29,6 +29,7 @@ class Counted(StrEnum):
     STREAM_DISCONNECTED = "stream_disconnected"
     STREAM_REPLAY = "stream_replay"
     STREAM_ATTACH = "stream_attach"
+    CANCEL_REQUESTED = "cancel_requested"
     GRAMMAR_VIOLATION = "grammar_violation"
     LOST_RACE = "lost_race"
     LEASE_LOST = "lease_lost"

@@ -124,7 +124,8 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a turn came to: the columns its terminal row carries.
 
     `text` None stores no answer message; `total_ms` None is told by the database's own clock. `retryable` and
-    `retry_after_ms` are those of the `error` that is told.
+    `retry_after_ms` are those of the `error` that is told. `upstream_closed_ms` is how long the provider connection
+    stayed open after the word to stop, None where there was no word or no connection.
     """
 
     state: TurnState
@@ -140,6 +141,15 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
     last_number: int
     retryable: bool | None = None
     retry_after_ms: int | None = None
+    upstream_closed_ms: int | None = None
+
+
+class TurnEnding(msgspec.Struct, frozen=True, kw_only=True):
+    """How an ended turn reads in the receipt of a cancellation."""
+
+    state: TurnState
+    output_tokens: int
+    upstream_closed_ms: int | None
 
 
 class Fence(msgspec.Struct, frozen=True, kw_only=True):

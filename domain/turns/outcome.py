@@ -14,6 +14,7 @@ from domain.turns.usage import resolve_usage
 
 _STOPPED: dict[StopReason, tuple[TurnState, str]] = {
     StopReason.DISCONNECT: (TurnState.CANCELLED, "turn_cancelled"),
+    StopReason.CANCEL_REQUESTED: (TurnState.CANCELLED, "turn_cancelled"),
     StopReason.CHAT_DELETED: (TurnState.CANCELLED, "turn_cancelled"),
     StopReason.TURN_TIMEOUT: (TurnState.FAILED, "turn_timeout"),
     StopReason.DRAIN: (TurnState.FAILED, "server_shutdown"),
@@ -50,6 +51,7 @@ def result_of(closing: Closing, budgets: Estimation, clock: Clock) -> TurnResult
         last_number=closing.last_number,
         retryable=_is_retryable(closing.ending, state),
         retry_after_ms=closing.ending.retry_after_ms if isinstance(closing.ending, Broke) else None,
+        upstream_closed_ms=closing.upstream_closed_ms,
     )
 
 

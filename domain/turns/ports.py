@@ -17,6 +17,7 @@ from domain.turns.models import (
     SavedPart,
     StoredAnswer,
     StoredFailure,
+    TurnEnding,
     TurnLookup,
     TurnName,
     TurnResult,
@@ -116,6 +117,23 @@ class ChangeTx(Protocol):
     def changes(self) -> Changes: ...
 
 
+class Cancellations(Protocol):
+    """Sees the turns of the scope's owner, nobody else's."""
+
+    async def request(self, turn_id: TurnId, reason: StopReason) -> None:
+        """Flags a running turn for cancellation. The first request stays; an ended turn is left as it is."""
+        ...
+
+    async def ending(self, turn_id: TurnId) -> TurnEnding | None:
+        """None while it runs."""
+        ...
+
+
+class CancellationTx(StatusTx, Protocol):
+    @property
+    def cancellations(self) -> Cancellations: ...
+
+
 class TurnTx(Protocol):
     @property
     def turns(self) -> Turns: ...
@@ -147,4 +165,12 @@ class Leases(Protocol):
 
     async def claim_expired(self, owner: OwnerId, lease: timedelta, at_most: int) -> Sequence[LeasedTurn]:
         """Takes over running turns whose lease ran out, each under a new epoch; safe when several reapers run."""
+        ...
+
+
+class CancelFlags(Protocol):
+    """Spans tenants like Leases."""
+
+    async def raised(self, owned: Sequence[TurnBrief]) -> Mapping[TurnId, StopReason]:
+        """Those still ours for which somebody asked for cancellation, and why. Raises ServiceUnavailable."""
         ...

@@ -1,4 +1,4 @@
-"""The statements that span tenants: the lease beat and the search for expired turns.
+"""The statements that span tenants: the lease beat, the look for cancellations and the search for expired turns.
 
 They run as `mini_chat_ops`, which the runtime role may become but does not inherit: that role sees ids, owners,
 leases and flags of running turns, saves text it cannot read, and nothing else. They return ids and flags.
@@ -40,6 +40,18 @@ _RENEW: Final = text("""
     bindparam("turns", type_=ARRAY(Uuid())),
     bindparam("epochs", type_=ARRAY(BigInteger())),
     bindparam("lease", type_=Interval()),
+)
+
+_CANCELLED: Final = text("""
+    SELECT turn.id, turn.cancel_reason
+    FROM mini_chat.chat_turns AS turn
+    JOIN unnest(:tenants, :turns, :epochs) AS owned (tenant_id, id, epoch)
+      ON turn.tenant_id = owned.tenant_id AND turn.id = owned.id AND turn.owner_epoch = owned.epoch
+    WHERE turn.state = 'running' AND turn.cancel_requested_at IS NOT NULL
+""").bindparams(
+    bindparam("tenants", type_=ARRAY(Uuid())),
+    bindparam("turns", type_=ARRAY(Uuid())),
+    bindparam("epochs", type_=ARRAY(BigInteger())),
 )
 
 # Shared locks keep the turns running until the parts are committed, so that an ending finds all of them. A turn that
@@ -100,7 +112,7 @@ _CLAIM: Final = text("""
 
 
 class PostgresLeases:
-    """Fills the port Leases, on the reserved pool."""
+    """Fills the ports Leases and CancelFlags, on the reserved pool."""
 
     def __init__(self, pool: ConnectionPool, limits: TransactionLimits) -> None:
         self._pool = pool
@@ -114,6 +126,11 @@ class PostgresLeases:
         async with self._begun() as connection:
             rows = await connection.execute(_RENEW, {**_fences(owned), "lease": lease})
             return {TurnId(row.id): StopReason(row.cancel_reason) if row.cancelled else None for row in rows}
+
+    async def raised(self, owned: Sequence[TurnBrief]) -> Mapping[TurnId, StopReason]:
+        async with self._begun() as connection:
+            rows = await connection.execute(_CANCELLED, _fences(owned))
+            return {TurnId(row.id): StopReason(row.cancel_reason) for row in rows}
 
     async def save(self, parts: Sequence[SavedPart]) -> Collection[TurnId]:
         async with self._begun() as connection:

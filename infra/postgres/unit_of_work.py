@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.scope import AccessScope
 from domain.unit_of_work import Access
 from infra.postgres.connection_pool import ConnectionPool
+from infra.postgres.repositories.cancellations import PostgresCancellations
 from infra.postgres.repositories.chats import PostgresChats
 from infra.postgres.repositories.messages import PostgresMessages
 from infra.postgres.repositories.turn_changes import PostgresChanges
@@ -35,6 +36,7 @@ class PostgresTransaction:
         self.messages = PostgresMessages(connection, scope)
         self.turns = PostgresTurns(connection, scope)
         self.changes = PostgresChanges(connection, scope)
+        self.cancellations = PostgresCancellations(connection, scope)
         self.statuses = PostgresStatuses(connection, scope)
 
 

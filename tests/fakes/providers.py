@@ -1,5 +1,6 @@
 """A model played by a function: an ordinary adapter whose remote is the test."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -30,6 +31,7 @@ class FunctionProvider:
         finally:
             self.closed += 1
             control.state = CallState.ENDED
+            control.closed_at = time.monotonic()
 
 
 class OneProvider:

@@ -17,6 +17,7 @@ from domain.clock import Clock
 from domain.ids import TenantId
 from domain.scope import AccessScope
 from domain.unit_of_work import Access
+from tests.fakes.cancellations import MemoryCancellations
 from tests.fakes.chats import MemoryChats
 from tests.fakes.messages import MemoryMessages
 from tests.fakes.tables import Tables, View
@@ -29,6 +30,7 @@ class MemoryTransaction:
     def __init__(self, view: View) -> None:
         self.chats = MemoryChats(view)
         self.messages = MemoryMessages(view)
+        self.cancellations = MemoryCancellations(view)
         self.statuses = MemoryStatuses(view)
 
 

@@ -39,6 +39,8 @@ class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
     status: TurnStatus
     cancel_requested_at: datetime | None = None
     cancel_reason: str | None = None
+    output_tokens: int = 0
+    upstream_closed_ms: int | None = None
 
 
 class Tables(msgspec.Struct, kw_only=True):

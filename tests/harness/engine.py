@@ -23,6 +23,9 @@ from domain.subject import AuthMethod, Subject
 from domain.telemetry.ports import SilentTelemetry
 from domain.telemetry.trace_context import new_trace
 from domain.turns.admission import Admission
+from domain.turns.bus import Inbox, StopTurn
+from domain.turns.cancel_watch import CancelWatch
+from domain.turns.cancellation import Cancellation, stopping_when_told
 from domain.turns.finalisation import TurnFinaliser
 from domain.turns.leases import LeaseBeat
 from domain.turns.models import LATEST, SendCommand, TurnName
@@ -32,6 +35,7 @@ from domain.turns.reaper import Reaper
 from domain.turns.removal import TurnRemoval
 from domain.turns.service import Conversation, TurnService
 from domain.turns.status import TurnStatuses
+from infra.local.bus import Exchange, LocalBus
 from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.engine import PoolLimits, Pools, create_pools
 from infra.postgres.transaction import TransactionLimits
@@ -59,6 +63,8 @@ class Engine(msgspec.Struct, kw_only=True):
     statuses: TurnStatuses
     beat: LeaseBeat
     reaper: Reaper
+    cancellation: Cancellation
+    cancel_watch: CancelWatch
 
     async def send(self, who: Subject, chat_id: ChatId, content: str = "Hello", **members: Any) -> Conversation:
         command = SendCommand(target=chat_id, content=content, **members)
@@ -105,13 +111,17 @@ async def running_engine(
     limits: StreamLimits | None = None,
     lease: timedelta = timedelta(seconds=20),
     finalise_deadline: timedelta = timedelta(seconds=10),
+    receipt_wait: timedelta = timedelta(seconds=10),
+    exchange: Exchange | None = None,
 ) -> AsyncIterator[Engine]:
     pools = create_pools(
         dsn,
         PoolLimits(size=10, reserved_size=2, acquire=timedelta(seconds=5), statement=timedelta(seconds=3)),
         application_name="tests",
     )
-    engine = _assembled(pools, provider, limits or StreamLimits(), lease, finalise_deadline)
+    engine = _assembled(
+        pools, provider, limits or StreamLimits(), lease, finalise_deadline, receipt_wait, exchange or Exchange()
+    )
     try:
         async with engine.supervisor.running():
             yield engine
@@ -121,7 +131,13 @@ async def running_engine(
 
 
 def _assembled(
-    pools: Pools, provider: Provider, limits: StreamLimits, lease: timedelta, finalise_deadline: timedelta
+    pools: Pools,
+    provider: Provider,
+    limits: StreamLimits,
+    lease: timedelta,
+    finalise_deadline: timedelta,
+    receipt_wait: timedelta,
+    exchange: Exchange,
 ) -> Engine:
     clock, telemetry, policy, budgets = SystemClock(), SilentTelemetry(), Policy(), Estimation()
     owner, catalogue = OwnerId(uuid4()), FixedCatalogue(MODEL)
@@ -130,6 +146,10 @@ def _assembled(
     leases = PostgresLeases(pools.reserved, TransactionLimits())
     finaliser = TurnFinaliser(begin_reserved, budgets, finalise_deadline, lease, clock, telemetry)
     supervisor = TurnSupervisor(finaliser, limits, clock.monotonic, telemetry)
+
+    inbox = Inbox()
+    inbox.on(StopTurn, stopping_when_told(supervisor))
+    bus = LocalBus(exchange, owner, inbox)
 
     def stop_turn(turn_id: TurnId) -> None:
         supervisor.stop(turn_id, StopReason.CHAT_DELETED)
@@ -151,4 +171,6 @@ def _assembled(
         statuses=TurnStatuses(begin, policy),
         beat=LeaseBeat(supervisor, leases, begin_reserved, lease, timedelta(seconds=30), clock, telemetry),
         reaper=Reaper(leases, begin_reserved, owner, lease, telemetry),
+        cancellation=Cancellation(begin_reserved, begin, policy, supervisor, bus, receipt_wait, telemetry),
+        cancel_watch=CancelWatch(supervisor, leases, bus),
     )

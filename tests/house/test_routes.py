@@ -17,6 +17,7 @@ WRITING = {
     Action.UPDATE_CHAT,
     Action.DELETE_CHAT,
     Action.SEND_MESSAGE,
+    Action.CANCEL_TURN,
     Action.RETRY_TURN,
     Action.EDIT_TURN,
     Action.DELETE_TURN,

@@ -262,6 +262,7 @@ _ended = (
         last_event_id=_b("last_number"),
         retryable=_b("retryable"),
         retry_after_ms=_b("retry_after_ms"),
+        upstream_closed_ms=_b("upstream_closed_ms", Integer()),
     )
     .returning(
         TurnRow.id,
@@ -472,6 +473,7 @@ def _ending(result: TurnResult) -> dict[str, object]:
         "last_number": result.last_number,
         "retryable": result.retryable,
         "retry_after_ms": result.retry_after_ms,
+        "upstream_closed_ms": result.upstream_closed_ms,
     }
 
 

@@ -73,6 +73,7 @@ def test_operations_have_the_documented_ids(document: dict[str, Any]) -> None:
         "DELETE /v1/chats/{chat_id}/turns/{request_id}": "delete_turn",
         "POST /v1/chats/{chat_id}/turns/{request_id}/retry": "retry_turn",
         "GET /v1/chats/{chat_id}/turns/{request_id}/events": "turn_events",
+        "POST /v1/chats/{chat_id}/turns/{request_id}/cancel": "cancel_turn",
         "GET /v1/models": "list_models",
         "GET /v1/models/{model_id}": "get_model",
     }

@@ -13,7 +13,7 @@ from domain.messages.models import Message
 from domain.messages.ports import MessageTx
 from domain.scope import AccessScope
 from domain.turns.models import TurnState, TurnStatus
-from domain.turns.ports import StatusTx
+from domain.turns.ports import CancellationTx
 from domain.unit_of_work import UnitOfWork
 from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.transaction import TransactionLimits
@@ -22,7 +22,7 @@ from tests.fakes.store import MemoryStore
 from tests.fakes.tables import MessageRecord, TurnRecord
 
 
-class StoreTx(MessageTx, StatusTx, Protocol):
+class StoreTx(MessageTx, CancellationTx, Protocol):
     """All repositories that both stores have."""
 
 

@@ -9,7 +9,16 @@ from domain.ids import TenantId, UserId
 from domain.subject import AuthMethod, Subject
 
 READING = {"read_chat", "list_chats", "list_messages", "read_turn", "list_models", "read_model"}
-WRITING = {"create_chat", "update_chat", "delete_chat", "send_message", "retry_turn", "edit_turn", "delete_turn"}
+WRITING = {
+    "create_chat",
+    "update_chat",
+    "delete_chat",
+    "send_message",
+    "cancel_turn",
+    "retry_turn",
+    "edit_turn",
+    "delete_turn",
+}
 ALLOWED = {"user": READING | WRITING, "viewer": READING, "admin": READING | WRITING}
 
 

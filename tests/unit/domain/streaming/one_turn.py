@@ -44,6 +44,7 @@ class OneTurn:
             self.books,
             limits,
             SilentTelemetry(),
+            clock.monotonic,
         )
         self.reader: Receiver = feed.attach(limits.reader_deadline)
         self.actor.begin()
