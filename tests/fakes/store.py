@@ -21,6 +21,7 @@ from tests.fakes.cancellations import MemoryCancellations
 from tests.fakes.chats import MemoryChats
 from tests.fakes.messages import MemoryMessages
 from tests.fakes.tables import Tables, View
+from tests.fakes.turn_changes import MemoryChanges
 from tests.fakes.turn_statuses import MemoryStatuses
 
 _TICK: Final = timedelta(microseconds=1)
@@ -31,6 +32,7 @@ class MemoryTransaction:
         self.chats = MemoryChats(view)
         self.messages = MemoryMessages(view)
         self.cancellations = MemoryCancellations(view)
+        self.changes = MemoryChanges(view)
         self.statuses = MemoryStatuses(view)
 
 

@@ -37,6 +37,7 @@ class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
     user_id: UserId
     user_seq: int
     status: TurnStatus
+    web_search: bool = False
     cancel_requested_at: datetime | None = None
     cancel_reason: str | None = None
     output_tokens: int = 0
@@ -74,6 +75,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     def require_write(self) -> None:
         if not self.writable:
             raise ReadOnly
+
+    def turns_of(self, chat_id: ChatId) -> list[TurnRecord]:
+        return [turn for turn in self.tables.turns.values() if turn.status.chat_id == chat_id]
 
     def live_chat(self, chat_id: ChatId) -> ChatRecord | None:
         record = self.tables.chats.get(chat_id)

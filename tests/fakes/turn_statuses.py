@@ -1,4 +1,6 @@
-"""The port Statuses over tables in memory."""
+"""The port Statuses over tables in memory, and how it finds turns by name."""
+
+from collections.abc import Sequence
 
 from anyio.lowlevel import checkpoint
 
@@ -15,15 +17,16 @@ class MemoryStatuses:
         await checkpoint()
         if self._view.live_chat(chat_id) is None:
             return None
-        turns = [turn for turn in self._view.tables.turns.values() if turn.status.chat_id == chat_id]
-        found = _newest(turns) if name == LATEST else _named(turns, name)
+        found = turn_named(self._view.turns_of(chat_id), name)
         return TurnLookup(turn=None if found is None else found.status)
 
 
-def _newest(turns: list[TurnRecord]) -> TurnRecord | None:
+def turn_named(turns: Sequence[TurnRecord], name: TurnName) -> TurnRecord | None:
+    if name == LATEST:
+        return newest_live(turns)
+    return next((turn for turn in turns if turn.status.request_id == name), None)
+
+
+def newest_live(turns: Sequence[TurnRecord]) -> TurnRecord | None:
     live = [turn for turn in turns if turn.status.deleted_at is None]
     return max(live, key=lambda turn: turn.user_seq, default=None)
-
-
-def _named(turns: list[TurnRecord], name: TurnName) -> TurnRecord | None:
-    return next((turn for turn in turns if turn.status.request_id == name), None)

@@ -13,7 +13,7 @@ from domain.messages.models import Message
 from domain.messages.ports import MessageTx
 from domain.scope import AccessScope
 from domain.turns.models import TurnState, TurnStatus
-from domain.turns.ports import CancellationTx
+from domain.turns.ports import CancellationTx, ChangeTx
 from domain.unit_of_work import UnitOfWork
 from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.transaction import TransactionLimits
@@ -22,7 +22,7 @@ from tests.fakes.store import MemoryStore
 from tests.fakes.tables import MessageRecord, TurnRecord
 
 
-class StoreTx(MessageTx, CancellationTx, Protocol):
+class StoreTx(MessageTx, ChangeTx, CancellationTx, Protocol):
     """All repositories that both stores have."""
 
 
@@ -31,12 +31,26 @@ class Store(Protocol):
     def begin(self) -> UnitOfWork[StoreTx]: ...
 
     async def put_message(
-        self, scope: AccessScope, chat_id: ChatId, message: Message, *, deleted_at: datetime | None = None
+        self,
+        scope: AccessScope,
+        chat_id: ChatId,
+        message: Message,
+        *,
+        turn_id: TurnId | None = None,
+        deleted_at: datetime | None = None,
     ) -> None: ...
 
     async def put_turn(
-        self, scope: AccessScope, turn: TurnStatus, *, user_seq: int = 1, reason: str | None = None
-    ) -> TurnId: ...
+        self,
+        scope: AccessScope,
+        turn: TurnStatus,
+        *,
+        user_seq: int = 1,
+        reason: str | None = None,
+        web_search: bool = False,
+    ) -> TurnId:
+        """Its user message has the same id, if there is one."""
+        ...
 
     async def cancel_reason(self, scope: AccessScope, turn_id: TurnId) -> str | None: ...
 
@@ -49,16 +63,33 @@ class InMemory:
         self._store = store
 
     async def put_message(
-        self, scope: AccessScope, chat_id: ChatId, message: Message, *, deleted_at: datetime | None = None
+        self,
+        scope: AccessScope,
+        chat_id: ChatId,
+        message: Message,
+        *,
+        turn_id: TurnId | None = None,
+        deleted_at: datetime | None = None,
     ) -> None:
-        record = MessageRecord(chat_id=chat_id, turn_id=TurnId(message.id), message=message, deleted_at=deleted_at)
+        turn_id = turn_id or TurnId(message.id)
+        record = MessageRecord(chat_id=chat_id, turn_id=turn_id, message=message, deleted_at=deleted_at)
         self._store.committed[scope.tenant_id].messages[message.id] = record
 
     async def put_turn(
-        self, scope: AccessScope, turn: TurnStatus, *, user_seq: int = 1, reason: str | None = None
+        self,
+        scope: AccessScope,
+        turn: TurnStatus,
+        *,
+        user_seq: int = 1,
+        reason: str | None = None,
+        web_search: bool = False,
     ) -> TurnId:
         self._store.committed[scope.tenant_id].turns[turn.id] = TurnRecord(
-            user_id=scope.user_id, user_seq=user_seq, status=turn, cancel_reason=reason
+            user_id=scope.user_id,
+            user_seq=user_seq,
+            status=turn,
+            web_search=web_search,
+            cancel_reason=reason,
         )
         return turn.id
 
@@ -80,14 +111,20 @@ class InPostgres:
         self._one_at_a_time = Lock()
 
     async def put_message(
-        self, scope: AccessScope, chat_id: ChatId, message: Message, *, deleted_at: datetime | None = None
+        self,
+        scope: AccessScope,
+        chat_id: ChatId,
+        message: Message,
+        *,
+        turn_id: TurnId | None = None,
+        deleted_at: datetime | None = None,
     ) -> None:
         await self._insert(
             "messages",
             tenant_id=scope.tenant_id,
             id=message.id,
             chat_id=chat_id,
-            turn_id=message.id,
+            turn_id=turn_id or message.id,
             request_id=message.request_id,
             seq=message.seq,
             role=message.role.value,
@@ -104,7 +141,13 @@ class InPostgres:
         )
 
     async def put_turn(
-        self, scope: AccessScope, turn: TurnStatus, *, user_seq: int = 1, reason: str | None = None
+        self,
+        scope: AccessScope,
+        turn: TurnStatus,
+        *,
+        user_seq: int = 1,
+        reason: str | None = None,
+        web_search: bool = False,
     ) -> TurnId:
         running = turn.state is TurnState.RUNNING
         await self._insert(
@@ -136,6 +179,7 @@ class InPostgres:
             provider_id="p",
             max_output_tokens=1,
             last_event_id=turn.last_number,
+            web_search=web_search,
             deleted_at=turn.deleted_at,
             replaced_by_request_id=turn.replaced_by,
         )
