@@ -166,6 +166,7 @@ def _stream_limits(settings: Settings) -> StreamLimits:
         capacity=settings.streaming.channel_capacity,
         send_deadline=settings.streaming.send_deadline,
         reader_deadline=settings.streaming.reader_deadline,
+        max_readers=settings.streaming.max_readers,
         turn_deadline=settings.deadline.total,
         max_running=settings.turn.max_running,
         max_text_bytes=settings.turn.max_text_bytes,

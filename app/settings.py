@@ -111,6 +111,7 @@ class StreamingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     ping_interval: Annotated[timedelta, Between(MILLISECOND, duration("60s"))] = duration("15s")
     send_deadline: Deadline = duration("30s")
     reader_deadline: Deadline = duration("5s")
+    max_readers: Annotated[int, Meta(ge=1, le=1000)] = 8
     follow_interval: Deadline = duration("1s")
 
 

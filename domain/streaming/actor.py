@@ -75,7 +75,7 @@ class TurnActor:
     def attach(self, position: int) -> Receiver:
         """A further reader, who has had the events up to `position`. Raises RateLimited."""
         started = self._started(is_new_turn=False)
-        return self.feed.join(position, started, lambda: self.transcript.text, self._limits.reader_deadline)
+        return self.feed.join(position, started, lambda: self.transcript.text, self._limits)
 
     async def run(self) -> None:
         try:

@@ -11,7 +11,7 @@ from domain.streaming.channel import Receiver
 from domain.streaming.condensed import condensed
 from domain.streaming.event_log import EventLog
 from domain.streaming.events import Citations, Numbered, StreamEvent, StreamStarted
-from domain.streaming.models import BUSY, MOST_READERS
+from domain.streaming.models import BUSY, MOST_READERS, StreamLimits
 from domain.streaming.phase import Grammar
 
 
@@ -43,18 +43,17 @@ class Feed:
         """A reader of everything from here on; if nobody begins to read by then, it counts as left."""
         return self._admit(self._log.last, (), reader_deadline)
 
-    def join(
-        self, position: int, started: StreamStarted, said: Callable[[], str], reader_deadline: timedelta
-    ) -> Receiver:
+    def join(self, position: int, started: StreamStarted, said: Callable[[], str], limits: StreamLimits) -> Receiver:
         """A further reader, who has had the events up to `position`: it gets the others as they were first sent.
 
         Where the log begins later it gets all that was `said` in one event. In both forms `started` stands for the
-        first event. A position that is still to come is waited for. Raises RateLimited when there are 8 readers.
+        first event. A position that is still to come is waited for. Raises RateLimited when the turn has as many
+        readers as it may have.
         """
         if len(self._receivers) >= MOST_READERS:
             raise RateLimited("This turn has as many readers as it may have.", retry_after=BUSY)
         missed = self._missed(position, started, said)
-        return self._admit(max(position, self._log.last), missed, reader_deadline)
+        return self._admit(max(position, self._log.last), missed, limits.reader_deadline)
 
     def _missed(self, position: int, started: StreamStarted, said: Callable[[], str]) -> list[Numbered]:
         newest = self._log.last

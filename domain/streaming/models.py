@@ -55,6 +55,7 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     capacity: int = 32
     send_deadline: timedelta = timedelta(seconds=30)
     reader_deadline: timedelta = timedelta(seconds=5)
+    max_readers: int = 8
     turn_deadline: timedelta = timedelta(minutes=10)
     max_running: int = 2000
     max_text_bytes: int = 16 * 1024 * 1024

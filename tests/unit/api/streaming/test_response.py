@@ -15,6 +15,7 @@ from domain.streaming.channel import Reader, Recording
 from domain.streaming.events import Delta, Numbered, StreamStarted, Tool
 from domain.streaming.failures import turn_error
 from domain.streaming.feed import Feed
+from domain.streaming.models import StreamLimits
 from tests.harness.bridge import Exchange, Message, Receive, Send, open_exchange
 
 STARTED = StreamStarted(request_id="r", message_id="m", is_new_turn=True)
@@ -180,7 +181,7 @@ async def test_a_resumed_connection_is_kept_alive_as_the_event_before_left_it(po
 
 async def test_a_turn_that_ends_without_an_event_for_this_reader_closes_its_body_in_good_order() -> None:
     live = Live()
-    joined = live.feed.join(9, STARTED, str, HOUR)
+    joined = live.feed.join(9, STARTED, str, StreamLimits(reader_deadline=HOUR))
     connection = Connection(joined, QUIET, position=9)
     async with open_exchange(connection, "GET", "/") as exchange:
         await exchange.started()

@@ -10,6 +10,7 @@ from domain.streaming.channel import Receiver
 from domain.streaming.event_log import MOST_EVENTS
 from domain.streaming.events import Delta, Done, Numbered, StreamEvent, StreamStarted
 from domain.streaming.feed import Feed
+from domain.streaming.models import StreamLimits
 from tests.unit.domain.streaming.samples import CITATIONS, DELTA, DONE, STARTED, TOOL, numbers, read_all
 
 LATER = timedelta(seconds=5)
@@ -33,7 +34,7 @@ class Turn:
             self.feed.publish(event)
 
     def join(self, position: int, reader_deadline: timedelta = LATER) -> Receiver:
-        return self.feed.join(position, AGAIN, lambda: self.text, reader_deadline)
+        return self.feed.join(position, AGAIN, lambda: self.text, StreamLimits(reader_deadline=reader_deadline))
 
 
 def shown(before: list[Numbered], body: list[Numbered]) -> str:
