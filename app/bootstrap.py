@@ -25,9 +25,9 @@ from domain.auth.policy import Policy
 from domain.catalogue.service import ModelService
 from domain.chats.service import ChatService
 from domain.clock import Clock, SystemClock
-from domain.ids import OwnerId, TurnId, uuid7
+from domain.ids import OwnerId, uuid7
 from domain.messages.service import MessageService
-from domain.streaming.models import StopReason, StreamLimits
+from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.ports import Telemetry
 from domain.turns.admission import Admission
@@ -35,6 +35,7 @@ from domain.turns.attaching import Attaching
 from domain.turns.bus import StopTurn
 from domain.turns.cancel_watch import CancelWatch
 from domain.turns.cancellation import Cancellation, stopping_when_told
+from domain.turns.chat_gone import stopping_when_chat_goes
 from domain.turns.finalisation import TurnFinaliser
 from domain.turns.leases import LeaseBeat
 from domain.turns.opening import Opening
@@ -72,9 +73,6 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     finaliser = TurnFinaliser(begin_reserved, settings.estimation, turn.finalise_deadline, turn.lease, clock, telemetry)
     supervisor = TurnSupervisor(finaliser, _stream_limits(settings), clock.monotonic, telemetry)
 
-    def stop_turn(turn_id: TurnId) -> None:
-        supervisor.stop(turn_id, StopReason.CHAT_DELETED)
-
     turns = TurnService(
         begin,
         policy,
@@ -93,7 +91,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     )
     return Runtime(
         rest=RestServices(
-            chats=ChatService(begin, policy, catalogue, stop_turn, clock),
+            chats=ChatService(begin, policy, catalogue, stopping_when_chat_goes(supervisor, messages.bus), clock),
             messages=MessageService(begin, policy),
             models=ModelService(policy, catalogue),
             verifier=token_verifier(settings.auth, settings.data_dir, clock),

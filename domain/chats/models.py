@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from domain.ids import ChatId, TurnId, UserId
+from domain.ids import ChatId, OwnerId, TurnId, UserId
 
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,15 @@ class NewChat(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class RunningTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn, and the process that drives it."""
+
+    turn_id: TurnId
+    owner_id: OwnerId | None
+    owner_epoch: int
+
+
 class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     """What a soft delete found; a turn that was running has been flagged for cancellation."""
 
-    running_turn: TurnId | None
+    running_turn: RunningTurn | None

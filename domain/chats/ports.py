@@ -1,11 +1,12 @@
 """What the chat use cases need from the store and from the engine."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from domain.chats.models import Chat, Deletion, NewChat
-from domain.ids import ChatId, TurnId
+from domain.chats.models import Chat, Deletion, NewChat, RunningTurn
+from domain.ids import ChatId
 from domain.pagination import Page, PageQuery
+from domain.scope import AccessScope
 
 
 class Chats(Protocol):
@@ -33,5 +34,5 @@ class ChatTx(Protocol):
     def chats(self) -> Chats: ...
 
 
-StopTurn = Callable[[TurnId], None]
-"""Tells a turn that its chat is gone, if it runs in this process; returns at once."""
+StopTurn = Callable[[AccessScope, RunningTurn], Awaitable[None]]
+"""Tells a turn, wherever it runs, that its chat is gone. Returns soon and raises nothing: its row says so too."""

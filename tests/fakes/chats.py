@@ -7,10 +7,11 @@ from uuid import UUID
 from anyio.lowlevel import checkpoint
 from msgspec.structs import replace
 
-from domain.chats.models import Chat, Deletion, NewChat
+from domain.chats.models import Chat, Deletion, NewChat, RunningTurn
 from domain.clock import utc_text
-from domain.ids import ChatId, TurnId
+from domain.ids import ChatId
 from domain.pagination import Page, PageQuery
+from domain.scope import AccessScope
 from domain.turns.models import TurnState
 from tests.fakes.paging import ListOrder
 from tests.fakes.tables import ChatRecord, View
@@ -24,6 +25,10 @@ def _parse_keys(keys: tuple[str, ...]) -> tuple[datetime, UUID]:
 _NEWEST_ACTIVITY_FIRST: Final = ListOrder[Chat](
     keys_of=lambda chat: (utc_text(chat.updated_at), str(chat.id)), parse=_parse_keys, descending=True
 )
+
+
+async def stop_nothing(_: AccessScope, __: RunningTurn) -> None:
+    """Fills the port StopTurn where no turn runs."""
 
 
 class MemoryChats:
@@ -76,7 +81,7 @@ class MemoryChats:
         self._view.replace(self._view.tables.chats, chat_id, replace(record, deleted_at=self._view.now))
         return Deletion(running_turn=self._flag_running_turn(chat_id))
 
-    def _flag_running_turn(self, chat_id: ChatId) -> TurnId | None:
+    def _flag_running_turn(self, chat_id: ChatId) -> RunningTurn | None:
         for turn in self._view.tables.turns.values():
             if turn.status.chat_id == chat_id and turn.status.state is TurnState.RUNNING:
                 flagged = replace(
@@ -85,7 +90,8 @@ class MemoryChats:
                     cancel_reason=turn.cancel_reason or "chat_deleted",
                 )
                 self._view.replace(self._view.tables.turns, turn.status.id, flagged)
-                return turn.status.id
+                status = turn.status
+                return RunningTurn(turn_id=status.id, owner_id=status.owner_id, owner_epoch=status.owner_epoch)
         return None
 
     def _counted(self, chat: Chat) -> Chat:

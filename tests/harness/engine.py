@@ -12,12 +12,12 @@ from domain.auth.policy import LICENCE_FEATURE, Policy
 from domain.catalogue.models import Estimation, ModelSpec
 from domain.chats.service import ChatDraft, ChatService
 from domain.clock import SystemClock
-from domain.ids import ChatId, OwnerId, RequestId, TenantId, TurnId, UserId
+from domain.ids import ChatId, OwnerId, RequestId, TenantId, UserId
 from domain.messages.service import MessageService
 from domain.providers.ports import Provider
 from domain.streaming.channel import Reader
 from domain.streaming.events import Numbered
-from domain.streaming.models import StopReason, StreamLimits
+from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
 from domain.subject import AuthMethod, Subject
 from domain.telemetry.ports import SilentTelemetry
@@ -26,6 +26,7 @@ from domain.turns.admission import Admission
 from domain.turns.bus import Inbox, StopTurn
 from domain.turns.cancel_watch import CancelWatch
 from domain.turns.cancellation import Cancellation, stopping_when_told
+from domain.turns.chat_gone import stopping_when_chat_goes
 from domain.turns.finalisation import TurnFinaliser
 from domain.turns.leases import LeaseBeat
 from domain.turns.models import LATEST, SendCommand, TurnName
@@ -151,13 +152,10 @@ def _assembled(
     inbox.on(StopTurn, stopping_when_told(supervisor))
     bus = LocalBus(exchange, owner, inbox)
 
-    def stop_turn(turn_id: TurnId) -> None:
-        supervisor.stop(turn_id, StopReason.CHAT_DELETED)
-
     return Engine(
         pools=pools,
         supervisor=supervisor,
-        chats=ChatService(begin, policy, catalogue, stop_turn, clock),
+        chats=ChatService(begin, policy, catalogue, stopping_when_chat_goes(supervisor, bus), clock),
         messages=MessageService(begin, policy),
         turns=TurnService(
             begin,

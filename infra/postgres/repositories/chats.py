@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import Row, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.chats.models import Chat, Deletion, NewChat
+from domain.chats.models import Chat, Deletion, NewChat, RunningTurn
 from domain.clock import utc_text
-from domain.ids import ChatId, TurnId, UserId
+from domain.ids import ChatId, OwnerId, TurnId, UserId
 from domain.pagination import Page, PageQuery
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
@@ -113,7 +113,7 @@ class PostgresChats:
             return None
         return Deletion(running_turn=await self._flag_running_turn(chat_id))
 
-    async def _flag_running_turn(self, chat_id: ChatId) -> TurnId | None:
+    async def _flag_running_turn(self, chat_id: ChatId) -> RunningTurn | None:
         # A second statement on purpose: its snapshot is taken once the chat's row lock is ours, so it sees the
         # turn of a send that was committed while we waited. Joined to the first one, it would miss that turn.
         flag = (
@@ -128,10 +128,13 @@ class PostgresChats:
                 cancel_requested_at=func.coalesce(TurnRow.cancel_requested_at, func.now()),
                 cancel_reason=func.coalesce(TurnRow.cancel_reason, StopReason.CHAT_DELETED.value),
             )
-            .returning(TurnRow.id)
+            .returning(TurnRow.id, TurnRow.owner_id, TurnRow.owner_epoch)
         )
-        turn_id = (await self._connection.execute(flag)).scalar_one_or_none()
-        return None if turn_id is None else TurnId(turn_id)
+        row = (await self._connection.execute(flag)).one_or_none()
+        if row is None:
+            return None
+        owner = None if row.owner_id is None else OwnerId(row.owner_id)
+        return RunningTurn(turn_id=TurnId(row.id), owner_id=owner, owner_epoch=row.owner_epoch)
 
 
 def _chat(row: Row[*tuple[Any, ...]]) -> Chat:

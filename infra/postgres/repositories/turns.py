@@ -27,7 +27,9 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    not_,
     null,
+    or_,
     select,
     update,
 )
@@ -236,9 +238,10 @@ _hidden = (
 _OPEN_IN_PLACE: Final = Prepared(_opened.add_cte(_replaced, _hidden))
 
 # The chat row first, as opening and deleting take it: two transactions never wait for each other in a circle.
-_locked = select(ChatRow.id).where(OUR_CHAT).with_for_update(key_share=True).cte("locked")
+_locked = select(ChatRow.id, ChatRow.deleted_at).where(OUR_CHAT).with_for_update(key_share=True).cte("locked")
 _age_ms = func.floor(extract("epoch", func.now() - TurnRow.started_at) * 1000)
-_stores_answer = _b("stores_answer", Boolean())
+# What the turn of a deleted chat had said is not kept, whoever ends it; but a completed one is not without its answer.
+_is_kept = or_(_locked.c.deleted_at.is_(None), not_(_b("is_partial", Boolean())))
 _ended = (
     update(TurnRow)
     .where(
@@ -251,7 +254,7 @@ _ended = (
         state=_b("new_state"),
         finish_reason=_b("finish"),
         error_code=_b("error_code"),
-        assistant_message_id=case((_stores_answer, TurnRow.planned_message_id)),
+        assistant_message_id=case((and_(_b("stores_answer", Boolean()), _is_kept), TurnRow.planned_message_id)),
         lease_until=null(),
         completed_at=func.now(),
         usage_source=_b("usage_source"),
@@ -268,14 +271,14 @@ _ended = (
         TurnRow.id,
         TurnRow.request_id,
         TurnRow.user_seq,
-        TurnRow.planned_message_id,
+        TurnRow.assistant_message_id,
         TurnRow.effective_model,
     )
     .cte("ended")
 )
 _answer: dict[str, ColumnElement[Any]] = {
     "tenant_id": _b("tenant_id", MessageRow.tenant_id.type),
-    "id": _ended.c.planned_message_id,
+    "id": _ended.c.assistant_message_id,
     "chat_id": _b("chat_id", MessageRow.chat_id.type),
     "turn_id": _ended.c.id,
     "request_id": _ended.c.request_id,
@@ -289,9 +292,8 @@ _answer: dict[str, ColumnElement[Any]] = {
     "input_tokens": _b("input_tokens", BigInteger()),
     "output_tokens": _b("output_tokens", BigInteger()),
 }
-_answered = (
-    insert(MessageRow).from_select(list(_answer), select(*_answer.values()).where(_stores_answer)).cte("answered")
-)
+_stored = _ended.c.assistant_message_id.is_not(None)
+_answered = insert(MessageRow).from_select(list(_answer), select(*_answer.values()).where(_stored)).cte("answered")
 # What had been saved of the answer goes with the running turn: a trigger sees parts that this statement does not.
 _FINISH: Final = Prepared(
     update(ChatRow)

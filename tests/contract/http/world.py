@@ -20,10 +20,11 @@ from domain.catalogue.service import ModelService
 from domain.chats.service import ChatService
 from domain.clock import SystemClock
 from domain.errors import Unauthorized
-from domain.ids import TenantId, TurnId, UserId
+from domain.ids import TenantId, UserId
 from domain.messages.service import MessageService
 from domain.subject import AuthMethod, Subject
 from domain.turns.status import TurnStatuses
+from tests.fakes.chats import stop_nothing
 from tests.fakes.store import MemoryStore
 from tests.harness.bridge import Answer, App, Body, request
 
@@ -81,10 +82,6 @@ class Switch:
     draining: bool = False
 
 
-def ignore_turn(_: TurnId) -> None:
-    return None
-
-
 @dataclass
 class World:
     store: MemoryStore
@@ -122,7 +119,7 @@ def create_world(
     clock, policy, drain = SystemClock(), Policy(), Switch()
     store = MemoryStore(clock)
     services = RestServices(
-        chats=ChatService(store, policy, Catalogue(), ignore_turn, clock),
+        chats=ChatService(store, policy, Catalogue(), stop_nothing, clock),
         messages=MessageService(store, policy),
         models=ModelService(policy, Catalogue()),
         verifier=KnownPeople(),

@@ -17,11 +17,11 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.auth.policy import LICENCE_FEATURE, Policy, Role
 from domain.catalogue.models import ModelSpec
-from domain.chats.models import Deletion, NewChat
+from domain.chats.models import Deletion, NewChat, RunningTurn
 from domain.chats.service import ChatDraft, ChatService
 from domain.clock import SystemClock
 from domain.errors import ChatNotFound, ServiceUnavailable
-from domain.ids import ChatId, TenantId, TurnId, UserId, uuid7
+from domain.ids import ChatId, TenantId, UserId, uuid7
 from domain.messages.service import MessageService
 from domain.pagination import PageQuery
 from domain.scope import AccessScope
@@ -33,6 +33,7 @@ from infra.postgres.transaction import TransactionLimits
 from infra.postgres.unit_of_work import PostgresTransaction, PostgresUnitOfWork
 from tests.contract.store.backends import InPostgres
 from tests.contract.store.samples import a_turn
+from tests.fakes.chats import stop_nothing
 from tests.harness.cancellation import Stepped
 from tests.harness.database_proxy import DatabaseProxy
 from tests.harness.postgres import Database
@@ -144,8 +145,7 @@ async def test_what_each_use_case_sends(engine: ConnectionPool, use_case: str, s
         features=frozenset({LICENCE_FEATURE}),
         auth_method=AuthMethod.DEV,
     )
-    stopped: list[TurnId] = []
-    chats = ChatService(begin, Policy(), OneModel(), stopped.append, SystemClock())
+    chats = ChatService(begin, Policy(), OneModel(), stop_nothing, SystemClock())
     hers = await add(begin, ANN)
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "create": lambda: chats.create(ann, ChatDraft()),
@@ -532,5 +532,5 @@ async def test_deleting_a_chat_flags_the_turn_that_a_send_was_just_committing(
             await wait_for(admin, "bool_or(wait_event_type = 'Lock')")
             await back_door.put_turn(ANN, turn)
 
-    assert deletions == [Deletion(running_turn=turn.id)]
+    assert deletions == [Deletion(running_turn=RunningTurn(turn_id=turn.id, owner_id=None, owner_epoch=1))]
     assert await back_door.cancel_reason(ANN, turn.id) == "chat_deleted"

@@ -15,6 +15,7 @@ from domain.turns.ports import TurnTx
 from domain.unit_of_work import Access, LostRace, OutcomeUnknown, TransactionConflict, UnitOfWork
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.engine import Engine, a_chat, a_user, read_all, running_engine
+from tests.harness.eventually import until
 from tests.harness.postgres import Database
 from tests.integration.turns.books import Answer, answers_of, expire_leases, only_turn, turns_of
 
@@ -42,6 +43,13 @@ class FaultyBegin:
             yield tx
         if fault is not None:
             raise OutcomeUnknown
+
+    def recover(self) -> None:
+        self._faults.clear()
+
+    async def met(self) -> None:
+        """Returns once a transaction has been tried."""
+        await until(lambda: self.begun > 0)
 
     def _next(self) -> Fault | None:
         if not self._faults:

@@ -7,11 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from domain.auth.policy import Policy
+from domain.chats.models import RunningTurn
 from domain.chats.service import ChatDraft, ChatService
 from domain.clock import SystemClock
 from domain.errors import ChatNotFound, Forbidden, InvalidModel
-from domain.ids import ChatId, TurnId
+from domain.ids import ChatId
 from domain.pagination import PageQuery
+from domain.scope import AccessScope
 from domain.subject import Subject
 from tests.fakes.store import MemoryStore
 from tests.harness.engine import MODEL, FixedCatalogue, a_user
@@ -20,14 +22,17 @@ OFF = replace(MODEL, id="off", is_default=False, enabled=False)
 
 
 @pytest.fixture
-def stopped() -> list[TurnId]:
+def stopped() -> list[RunningTurn]:
     return []
 
 
 @pytest.fixture
-def chats(stopped: list[TurnId]) -> ChatService:
+def chats(stopped: list[RunningTurn]) -> ChatService:
+    async def stop(_: AccessScope, turn: RunningTurn) -> None:
+        stopped.append(turn)
+
     clock = SystemClock()
-    return ChatService(MemoryStore(clock), Policy(), FixedCatalogue(MODEL, OFF), stopped.append, clock)
+    return ChatService(MemoryStore(clock), Policy(), FixedCatalogue(MODEL, OFF), stop, clock)
 
 
 async def test_a_chat_is_created_with_the_model_it_keeps(chats: ChatService) -> None:
@@ -84,7 +89,7 @@ async def test_a_viewer_reads_and_changes_nothing(chats: ChatService) -> None:
     assert await chats.get(who, made.id) == made
 
 
-async def test_deleting_a_chat_nothing_runs_in_stops_nothing(chats: ChatService, stopped: list[TurnId]) -> None:
+async def test_deleting_a_chat_nothing_runs_in_stops_nothing(chats: ChatService, stopped: list[RunningTurn]) -> None:
     who = a_user()
     await chats.delete(who, (await chats.create(who, ChatDraft())).id)
     assert stopped == []

@@ -10,6 +10,7 @@ from domain.errors import ChatNotFound, Forbidden
 from domain.ids import ChatId
 from domain.messages.service import MessageService
 from domain.pagination import PageQuery
+from tests.fakes.chats import stop_nothing
 from tests.fakes.store import MemoryStore
 from tests.harness.engine import MODEL, FixedCatalogue, a_user
 
@@ -23,7 +24,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 def chats(store: MemoryStore) -> ChatService:
-    return ChatService(store, Policy(), FixedCatalogue(MODEL), lambda _: None, SystemClock())
+    return ChatService(store, Policy(), FixedCatalogue(MODEL), stop_nothing, SystemClock())
 
 
 @pytest.fixture
