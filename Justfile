@@ -34,6 +34,10 @@ fmt: _dev
 bench *args: _dev
     python -m bench {{ args }}
 
+# how fast a turn is stopped and joined, and what many readers of one turn cost
+bench-turns *args: _dev
+    python -m bench.engine {{ args }}
+
 # a token for the development server: just token --tenant acme --user ada
 token *args: _runtime
     @mini-chat token {{ args }}

@@ -27,6 +27,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     headers: dict[str, str]
     body: str
+    method: str = "POST"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +123,7 @@ async def _leave_all(streams: list[Stream], every_ms: float) -> dict[str, int]:
 def _request(call: Call) -> bytes:
     headers = "".join(f"{name}: {value}\r\n" for name, value in call.headers.items())
     body = call.body.encode()
-    head = f"POST {call.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{headers}"
+    head = f"{call.method} {call.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{headers}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
