@@ -1,4 +1,4 @@
-"""The deployment of deploy/ as processes of this machine: one PostgreSQL, two replicas, nginx from its own file.
+"""The deployment of deploy/ as processes of this machine: PostgreSQL, Redis, two replicas, nginx from its own file.
 
 The replicas get the environment of compose.yaml with addresses of this machine, in production's token mode.
 """
@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.harness.nginx import balancer
 from tests.harness.postgres import PostgresServer
 from tests.harness.processes import Server, mini_chat
+from tests.harness.redis import RedisServer
 
 pytestmark = pytest.mark.nginx
 
@@ -76,7 +77,7 @@ class Identity:
         return jwt.encode(claims, key, algorithm="ES256")
 
 
-def replica_environment(folder: Path, identity: Identity, dsn: str) -> dict[str, str]:
+def replica_environment(folder: Path, identity: Identity, dsn: str, redis_url: str) -> dict[str, str]:
     """compose.yaml's own, except for what names another machine or a mounted secret."""
     env: dict[str, str] = dict(yaml.safe_load(COMPOSE.read_text())["x-replica"]["environment"])
     for elsewhere in ("MINI_CHAT_HTTP_PORT", "MINI_CHAT_AUTH_JWT_JWKS_URL"):
@@ -86,6 +87,7 @@ def replica_environment(folder: Path, identity: Identity, dsn: str) -> dict[str,
     return env | {
         "MINI_CHAT_CONFIG": str(folder / "serve.toml"),
         "MINI_CHAT_HTTP_HOST": "127.0.0.1",
+        "MINI_CHAT_REDIS_URL": redis_url,
         "MINI_CHAT_AUTH_JWT_ISSUER": "https://id.test",
         "MINI_CHAT_AUTH_JWT_AUDIENCE": "mini-chat",
         "MINI_CHAT_AUTH_JWT_KEY_FILE": str(identity.key_file),
@@ -98,9 +100,9 @@ def replica_environment(folder: Path, identity: Identity, dsn: str) -> dict[str,
 
 
 @asynccontextmanager
-async def running(folder: Path, dsn: str) -> AsyncIterator[Topology]:
+async def running(folder: Path, dsn: str, redis_url: str) -> AsyncIterator[Topology]:
     identity = Identity(folder)
-    env = replica_environment(folder, identity, dsn)
+    env = replica_environment(folder, identity, dsn, redis_url)
     headers = {"Authorization": f"Bearer {identity.token()}"}
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(mini_chat(folder / "first", env=env))
@@ -117,8 +119,10 @@ def shared_dsn(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-async def topology(shared_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Topology]:
-    async with running(tmp_path_factory.mktemp("topology"), shared_dsn) as topology:
+async def topology(
+    shared_dsn: str, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Topology]:
+    async with running(tmp_path_factory.mktemp("topology"), shared_dsn, redis_server.url) as topology:
         yield topology
 
 
@@ -181,9 +185,9 @@ async def test_the_metrics_are_not_behind_nginx(topology: Topology) -> None:
 
 @pytest.mark.timeout(60)
 async def test_a_surviving_replica_serves_and_without_any_nginx_answers_a_problem(
-    shared_dsn: str, tmp_path: Path
+    shared_dsn: str, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, shared_dsn) as topology:
+    async with running(tmp_path, shared_dsn, redis_server.url) as topology:
         first, second = topology.replicas
         with anyio.fail_after(20):
             await first.kill()

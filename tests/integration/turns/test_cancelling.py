@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from domain.ids import ChatId
 from domain.streaming.events import Delta, TurnError
+from domain.streaming.ports import OnDisconnect
 from domain.turns.cancellation import CancelReceipt
 from domain.turns.models import LATEST, PUBLIC_STATES, TurnState
 from infra.local.bus import Exchange
@@ -58,7 +59,7 @@ async def test_the_flag_is_written_and_the_receipt_tells_what_the_row_says(datab
     spoken, who = Spoken(), a_user()
     async with running_engine(database.dsn, spoken) as engine:
         chat_id = await a_chat(engine, who)
-        conversation = await engine.send(who, chat_id)
+        conversation = await engine.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
         await spoken.say("Once upon ", conversation)
         with anyio.fail_after(5):
             receipt = await engine.cancellation.cancel(who, chat_id, LATEST)
@@ -87,7 +88,7 @@ async def test_a_second_cancel_at_the_same_time_gets_the_same_receipt_and_a_late
     receipts: list[CancelReceipt] = []
     async with running_engine(database.dsn, FunctionProvider(NEVER)) as engine:
         chat_id = await a_chat(engine, who)
-        conversation = await engine.send(who, chat_id)
+        conversation = await engine.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
 
         async def cancel() -> None:
             receipts.append(await engine.cancellation.cancel(who, chat_id, conversation.request_id))
@@ -118,7 +119,7 @@ async def test_a_turn_without_a_connection_tells_no_closing(database: Database) 
     who = a_user()
     async with running_engine(database.dsn, Connecting(NEVER)) as engine:
         chat_id = await a_chat(engine, who)
-        await engine.send(who, chat_id)
+        await engine.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
         with anyio.fail_after(5):
             receipt = await engine.cancellation.cancel(who, chat_id, LATEST)
     assert receipt == CancelReceipt(state=TurnState.CANCELLED)
@@ -129,7 +130,7 @@ async def test_another_process_cancels_it_over_the_bus(database: Database) -> No
     spoken, who = Spoken(), a_user()
     async with two_processes(database, spoken) as (one, other):
         chat_id = await a_chat(one, who)
-        conversation = await one.send(who, chat_id)
+        conversation = await one.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
         await spoken.say("Once upon ", conversation)
         with anyio.fail_after(5):
             receipt = await other.cancellation.cancel(who, chat_id, LATEST)
@@ -144,7 +145,7 @@ async def test_without_a_bus_the_owner_finds_the_flag_by_looking(database: Datab
     receipts: list[CancelReceipt] = []
     async with two_processes(database, FunctionProvider(NEVER), connected=False) as (one, other):
         chat_id = await a_chat(one, who)
-        await one.send(who, chat_id)
+        await one.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
         await one.cancel_watch.look()
         assert one.supervisor.running_turns()
 
@@ -167,7 +168,7 @@ async def test_the_look_for_flags_passes_over_what_others_own_or_have_ended(data
         other,
     ):
         chat_id = await a_chat(one, who)
-        await one.send(who, chat_id)
+        await one.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
         (actor,) = one.supervisor.running_turns()
         receipt = await other.cancellation.cancel(who, chat_id, LATEST)
         assert receipt == CancelReceipt(state=TurnState.RUNNING)
@@ -185,7 +186,7 @@ async def test_a_cancel_before_the_turn_has_started_here_still_stops_it(database
     who = a_user()
     async with running_engine(database.dsn, FunctionProvider(NEVER)) as engine:
         chat_id = await a_chat(engine, who)
-        conversation = await engine.send(who, chat_id)
+        conversation = await engine.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
         (actor,) = engine.supervisor.running_turns()
         del engine.supervisor._turns[actor.brief.turn_id]
         receipts: list[CancelReceipt] = []
@@ -217,7 +218,7 @@ async def test_a_cancel_that_races_completion_has_one_winner_and_receipt_row_and
         async def race(delay_s: float) -> None:
             chat_id = await a_chat(one, who)
             receipts: list[CancelReceipt] = []
-            conversation = await one.send(who, chat_id)
+            conversation = await one.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
 
             async def cancel() -> None:
                 await anyio.sleep(delay_s)
@@ -249,7 +250,7 @@ async def test_a_cancel_whose_caller_goes_away_takes_effect_all_the_same(databas
     who = a_user()
     async with two_processes(database, FunctionProvider(NEVER), connected=False) as (one, other):
         chat_id = await a_chat(one, who)
-        await one.send(who, chat_id)
+        await one.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
         with anyio.move_on_after(0.3) as call:
             await other.cancellation.cancel(who, chat_id, LATEST)
         assert call.cancelled_caught
