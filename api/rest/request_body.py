@@ -69,7 +69,8 @@ def refuse_declared_size(headers: Headers, limits: BodyLimits) -> None:
 
 def _refuse_other_media(request: Request[Any, Any, Any]) -> None:
     content_type = request.headers.get("content-type")
-    if content_type is None and _announces_no_body(request):
+    # Clients name a type for an empty body too, where they may leave it out.
+    if _announces_no_body(request) and (content_type is None or not _needs_body(request.route_handler)):
         return
     media_type, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
     if media_type != "application/json" or not all(map(_is_utf8, _charsets(parameters))):
@@ -94,9 +95,13 @@ def _is_utf8(charset: str) -> bool:
 
 
 def _refuse_missing(body: bytes, handler: BaseRouteHandler) -> None:
-    field = handler.parsed_data_field
-    if not body and field is not None and field.is_required:
+    if not body and _needs_body(handler):
         raise InvalidRequest.of("body", "A JSON body is required.", "required")
+
+
+def _needs_body(handler: BaseRouteHandler) -> bool:
+    field = handler.parsed_data_field
+    return field is not None and field.is_required
 
 
 async def _read(request: Request[Any, Any, Any], limits: BodyLimits) -> bytes:

@@ -55,7 +55,7 @@ async def test_a_foreign_chat_is_as_good_as_none_on_every_route(
     client: Client, service: Service, tenant: str, user: str
 ) -> None:
     chat_id = await client.chat(title=SECRET)
-    request_id = (await client.told(chat_id, SECRET)).frames[0].data["request_id"]
+    request_id = (await client.told(chat_id, SECRET)).request_id
     stranger = client.under(await token(service, tenant, user))
     routes = await routes_of_a_chat(client)
     assert len(routes) >= 6
@@ -67,6 +67,20 @@ async def test_a_foreign_chat_is_as_good_as_none_on_every_route(
         assert comparable(foreign) == comparable(missing), (method, path)
     assert (await stranger.ask("GET", "chats")).json()["items"] == []
     assert [message["content"] for message in await client.messages(chat_id)] == [SECRET, SECRET]
+
+
+async def test_a_foreign_turn_is_as_good_as_none_in_ones_own_chat(client: Client, service: Service) -> None:
+    request_id = (await client.told(await client.chat(), SECRET)).request_id
+    stranger = client.under(await token(service, "globex", "ada"))
+    own = await stranger.chat()
+    turns = [(method, path) for method, path in await routes_of_a_chat(client) if "{request_id}" in path]
+    assert len(turns) >= 4
+    for method, path in turns:
+        body = {"content": "Hello"} if method in {"POST", "PATCH"} else None
+        foreign = await stranger.ask(method, path.format(chat_id=own, request_id=request_id), body)
+        missing = await stranger.ask(method, path.format(chat_id=own, request_id=uuid4()), body)
+        assert (foreign.status, foreign.json()["code"]) == (404, "turn_not_found"), (method, path)
+        assert comparable(foreign) == comparable(missing), (method, path)
 
 
 async def test_one_request_id_serves_two_tenants(client: Client, service: Service) -> None:

@@ -57,8 +57,11 @@ _CHECKS: Final = {
 }
 
 _TOLD: Final = """
-    SELECT turn.state, turn.error_code, turn.finish_reason, turn.last_event_id, message.content
-    FROM mini_chat.chat_turns turn LEFT JOIN mini_chat.messages message
+    SELECT turn.state, turn.error_code, turn.finish_reason, turn.last_event_id, message.content,
+        chat.deleted_at IS NOT NULL AND message.id IS NULL AS went_with_its_chat
+    FROM mini_chat.chat_turns turn JOIN mini_chat.chats chat
+        ON chat.tenant_id = turn.tenant_id AND chat.id = turn.chat_id
+    LEFT JOIN mini_chat.messages message
         ON message.tenant_id = turn.tenant_id AND message.id = turn.assistant_message_id
     WHERE turn.planned_message_id = $1"""
 
@@ -81,7 +84,7 @@ async def _contradictions(connection: asyncpg.Connection, stream: EventStream) -
     row = await connection.fetchrow(_TOLD, stream.message_id)
     if row is None:
         return [f"no turn for the answer {stream.message_id}"]
-    stored, terminal = row["content"] or "", stream.terminal
+    stored, terminal = stream.text if row["went_with_its_chat"] else row["content"] or "", stream.terminal
     if terminal is None:
         is_kin = stored.startswith(stream.text) or stream.text.startswith(stored)
         return [] if is_kin else [f"stored {stored!r}, sent {stream.text!r}"]

@@ -206,7 +206,7 @@ async def open_exchange(
     exchange = Exchange(body)
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
-        scope = scope_of(method, target, headers or {})
+        scope = scope_of(method, target, _framed(headers or {}, body))
         if offers:
             offer_connection(cast("Any", scope), exchange)
         group.start_soon(exchange.serve, app, scope)
@@ -227,6 +227,15 @@ async def request(app: App, method: str, target: str, headers: Headers | None = 
     async with open_exchange(app, method, target, headers, body) as exchange:
         await exchange.started()
         return await exchange.answer()
+
+
+def _framed(headers: Headers, body: Body) -> Headers:
+    """With the header without which HTTP/1.1 has no body (RFC 9112, section 6.3)."""
+    if body == b"" or {"content-length", "transfer-encoding"} & {name.lower() for name in headers}:
+        return headers
+    if isinstance(body, bytes):
+        return {**headers, "Content-Length": str(len(body))}
+    return {**headers, "Transfer-Encoding": "chunked"}
 
 
 def scope_of(method: str, target: str, headers: Headers) -> MutableMapping[str, Any]:

@@ -55,7 +55,27 @@ class Client:
     ) -> AsyncIterator[EventStream]:
         """A send that must be accepted; without a chat it makes one. Leaving the block closes the connection."""
         path = f"chats/{chat_id}/messages:stream" if chat_id else "chats:stream"
-        async with self._request("POST", path, {"content": content, **members}, headers) as response:
+        async with self._started("POST", path, {"content": content, **members}, headers) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def change(
+        self, chat_id: str, content: str | None = None, turn: str = "latest", headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[EventStream]:
+        """A retry without a body, or with content an edit, that must be accepted. Leaving the block closes it."""
+        path = f"chats/{chat_id}/turns/{turn}"
+        if content is None:
+            started = self._started("POST", f"{path}/retry", None, headers)
+        else:
+            started = self._started("PATCH", path, {"content": content}, headers)
+        async with started as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def _started(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str] | None
+    ) -> AsyncIterator[EventStream]:
+        async with self._request(method, path, body, headers) as response:
             assert response.status == 200, await response.text()
             assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
             stream = EventStream(response)
@@ -84,6 +104,12 @@ class Client:
     async def told(self, chat_id: str | None = None, content: str = "Hello", **members: Any) -> EventStream:
         """A whole answer."""
         async with self.stream(chat_id, content, **members) as stream:
+            await stream.end()
+        return stream
+
+    async def changed(self, chat_id: str, content: str | None = None, **members: Any) -> EventStream:
+        """The whole answer to a retry or an edit."""
+        async with self.change(chat_id, content, **members) as stream:
             await stream.end()
         return stream
 

@@ -101,6 +101,11 @@ class EventStream:
         message_id: str = self.frames[0].data["message_id"]
         return message_id
 
+    @property
+    def request_id(self) -> str:
+        request_id: str = self.frames[0].data["request_id"]
+        return request_id
+
     def hang_up(self) -> None:
         """Closes the connection in good order: FIN."""
         self.left = True
