@@ -125,12 +125,12 @@ class PostgresLeases:
     async def renew(self, owned: Sequence[TurnBrief], lease: timedelta) -> Mapping[TurnId, StopReason | None]:
         async with self._begun() as connection:
             rows = await connection.execute(_RENEW, {**_fences(owned), "lease": lease})
-            return {TurnId(row.id): StopReason(row.cancel_reason) if row.cancelled else None for row in rows}
+            return {TurnId(row.id): _reason(row.cancel_reason) if row.cancelled else None for row in rows}
 
     async def raised(self, owned: Sequence[TurnBrief]) -> Mapping[TurnId, StopReason]:
         async with self._begun() as connection:
             rows = await connection.execute(_CANCELLED, _fences(owned))
-            return {TurnId(row.id): StopReason(row.cancel_reason) for row in rows}
+            return {TurnId(row.id): _reason(row.cancel_reason) for row in rows}
 
     async def save(self, parts: Sequence[SavedPart]) -> Collection[TurnId]:
         async with self._begun() as connection:
@@ -150,6 +150,14 @@ class PostgresLeases:
                 )
                 for row in rows
             ]
+
+
+def _reason(word: str | None) -> StopReason:
+    """A newer process may know reasons that we do not; the turn ends all the same, and the others are renewed."""
+    try:
+        return StopReason(word or "")
+    except ValueError:
+        return StopReason.CANCEL_REQUESTED
 
 
 def _fences(owned: Sequence[TurnBrief]) -> dict[str, object]:

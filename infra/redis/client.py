@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 NAMESPACE: Final = "mini_chat:"
 
-_CALLS_AT_ONCE: Final = 8
+CALLS_AT_ONCE: Final = 8
 """Each holds a connection; opening one takes longer than waiting for one."""
 
 _FAULTS: Final = (RedisError, OSError, TimeoutError, SubscriptionLost)
@@ -41,7 +41,7 @@ class RedisClient:
     def __init__(self, url: str, timeout: timedelta, monotonic: Callable[[], float], telemetry: Telemetry) -> None:
         self._timeout_s = timeout.total_seconds()
         self._circuit = Circuit(monotonic)
-        self._slots = anyio.Semaphore(_CALLS_AT_ONCE)
+        self._slots = anyio.Semaphore(CALLS_AT_ONCE)
         self._telemetry = telemetry
         self._redis = Redis.from_url(
             url,

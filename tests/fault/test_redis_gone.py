@@ -15,7 +15,7 @@ from tests.harness.eventually import eventually
 from tests.harness.postgres import Database
 from tests.harness.processes import mini_chat
 from tests.harness.redis import RedisServer
-from tests.harness.service import settings
+from tests.harness.service import serving, settings
 
 MODELS: Final = {"endless": "mock-itl20-len100000", "quick": "mock-len5"}
 ARRIVES_WITHIN_S: Final = 5
@@ -108,3 +108,13 @@ async def test_redis_that_goes_in_mid_turn_costs_nothing_but_speed(
             await redis_is(other, "ok")
             await cancelled_from(other, one)
             assert going_on.terminal is None
+
+
+async def test_a_server_stops_in_good_order_while_its_redis_is_frozen(
+    tmp_path: Path, database: Database, own_redis: RedisServer
+) -> None:
+    env = settings(database, MODELS) | {"MINI_CHAT_REDIS_URL": own_redis.url}
+    async with serving(tmp_path, database, env) as service, service.caller() as client:
+        await redis_is(client, "ok")
+        own_redis.freeze()
+        await answers_at_once(client)

@@ -15,7 +15,7 @@ from app.settings import RedisSettings
 from domain.clock import SystemClock
 from domain.ids import OwnerId
 from domain.telemetry.ports import SilentTelemetry
-from infra.redis.client import RedisClient, RedisUnavailable
+from infra.redis.client import CALLS_AT_ONCE, RedisClient, RedisUnavailable
 from tests.contract.bus.processes import RECONNECTED_WITHIN_S, TIMEOUT, Process, a_stop, over_redis
 from tests.harness.eventually import eventually, until
 from tests.harness.redis import RedisServer
@@ -142,10 +142,10 @@ async def _refused(client: RedisClient, work: object) -> None:
         await client.call("test", work)  # type: ignore[arg-type]
 
 
-async def test_an_interrupted_call_leaves_no_answer_behind_for_another(redis_server: RedisServer) -> None:
-    async with RedisClient(
-        redis_server.url, timedelta(seconds=2), SystemClock().monotonic, SilentTelemetry()
-    ) as client:
+async def test_an_interrupted_call_leaves_neither_its_answer_nor_a_connection_behind(
+    own_redis: RedisServer,
+) -> None:
+    async with RedisClient(own_redis.url, timedelta(seconds=2), SystemClock().monotonic, SilentTelemetry()) as client:
         wrong = list[bytes | str]()
 
         async def echo(number: int) -> None:
@@ -160,6 +160,8 @@ async def test_an_interrupted_call_leaves_no_answer_behind_for_another(redis_ser
                 for number in range(start, start + 50):
                     tasks.start_soon(echo, number)
         assert wrong == []
+        connections = await client.call("list", lambda redis: redis.client_list())
+        assert len(connections) <= CALLS_AT_ONCE
 
 
 async def test_health_is_degraded_without_the_server_and_never_failed(own_redis: RedisServer) -> None:

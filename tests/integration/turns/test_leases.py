@@ -13,7 +13,7 @@ from domain.errors import ServiceUnavailable
 from domain.ids import ChatId, OwnerId, TurnId
 from domain.streaming.events import Done, TurnError
 from domain.streaming.models import StopReason
-from domain.streaming.ports import TurnBrief
+from domain.streaming.ports import OnDisconnect, TurnBrief
 from domain.subject import Subject
 from domain.telemetry.ports import SilentTelemetry
 from domain.turns.leases import LeaseBeat
@@ -22,7 +22,7 @@ from domain.turns.ports import Leases
 from domain.turns.service import Conversation
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.engine import Engine, a_chat, a_user, read_all, running_engine
-from tests.harness.eventually import eventually
+from tests.harness.eventually import eventually, until
 from tests.harness.postgres import Database
 from tests.harness.rows import connected, insert
 from tests.integration.turns.books import Answer, answers_of, expire_leases, only_turn, parts, unexpired
@@ -364,3 +364,22 @@ async def test_a_process_that_was_idle_is_not_blind(database: Database) -> None:
             await beat.beat()
         assert len(engine.supervisor.running_turns()) == 1
         assert lossy.sent == []
+
+
+async def test_a_reason_of_a_newer_process_cancels_its_turn_and_costs_no_other_its_lease(database: Database) -> None:
+    who = a_user()
+    async with running_engine(database.dsn, FunctionProvider(NEVER)) as engine:
+        flagged, other = await a_chat(engine, who), await a_chat(engine, who)
+        for chat_id in (flagged, other):
+            await engine.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
+        async with connected(database.superuser_dsn) as connection:
+            await connection.execute(
+                "UPDATE mini_chat.chat_turns SET cancel_requested_at = now(), cancel_reason = 'of_tomorrow' "
+                "WHERE chat_id = $1",
+                flagged,
+            )
+        await expire_leases(database)
+        await engine.beat.beat()
+        assert await unexpired(database) >= {other}
+        await until(lambda: len(engine.supervisor.running_turns()) == 1)
+        assert (await only_turn(database, flagged))["state"] == "cancelled"
