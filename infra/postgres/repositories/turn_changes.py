@@ -53,21 +53,21 @@ _NEWEST: Final = Prepared(
     select(ChatRow.revision, _newest).select_from(ChatRow).outerjoin(_newest, true()).where(OUR_LIVE_CHAT)
 )
 
+_may_go = and_(OUR_TURN, TurnRow.state != TurnState.RUNNING.value, TurnRow.deleted_at.is_(None))
 _moved = (
     update(ChatRow)
-    .where(OUR_LIVE_CHAT, ChatRow.revision == bound("seen_revision"))
+    .where(
+        OUR_LIVE_CHAT,
+        ChatRow.revision == bound("seen_revision"),
+        select(TurnRow.id).where(_may_go, TurnRow.chat_id == bound("chat_id")).exists(),
+    )
     .values(revision=ChatRow.revision + 1, updated_at=func.now())
     .returning(ChatRow.id)
     .cte("moved")
 )
 _gone = (
     update(TurnRow)
-    .where(
-        OUR_TURN,
-        TurnRow.chat_id == _moved.c.id,
-        TurnRow.state != TurnState.RUNNING.value,
-        TurnRow.deleted_at.is_(None),
-    )
+    .where(_may_go, TurnRow.chat_id == _moved.c.id)
     .values(deleted_at=func.now())
     .returning(TurnRow.id)
     .cte("gone")

@@ -130,6 +130,7 @@ async def test_a_turn_that_runs_and_one_that_is_gone_are_not_removed(store: Stor
         await put(store, ann, turn, 1)
         assert not await remove(store, ann, turn.chat_id, 0, turn.id)
         assert await status(store, ann, turn.chat_id, turn.request_id) == turn
+        assert (await target(store, ann, turn.chat_id, turn.request_id)).revision == 0
 
 
 @pytest.mark.parametrize("same_tenant", [True, False])

@@ -1,6 +1,6 @@
 """Changes of one turn at the same time, and changes that break off half-way: one wins, or nobody does."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -18,11 +18,12 @@ from domain.errors import (
     ServiceUnavailable,
 )
 from domain.ids import ChatId, RequestId
-from domain.streaming.models import StopReason
+from domain.streaming.models import StopReason, StreamLimits
 from domain.subject import Subject
 from domain.turns.models import LATEST, TurnName
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.auditor import audit
+from tests.harness.cancellation import Stepped
 from tests.harness.engine import Engine, a_chat, a_key, a_user, read_all, running_engine
 from tests.harness.eventually import eventually
 from tests.harness.postgres import Database
@@ -40,7 +41,7 @@ THE_TURN = "SELECT FROM mini_chat.chat_turns WHERE chat_id = $1 FOR UPDATE"
 ITS_MESSAGES = "SELECT FROM mini_chat.messages WHERE chat_id = $1 FOR UPDATE"
 WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
-Change = Callable[[Engine, ChatId, TurnName], Awaitable[object]]
+Change = Callable[[Engine, ChatId, TurnName], Coroutine[Any, Any, object]]
 
 
 async def retry(engine: Engine, chat_id: ChatId, turn: TurnName) -> None:
@@ -249,3 +250,33 @@ async def everything(database: Database, chat_id: ChatId) -> list[Any]:
         await turns_of(database, chat_id),
         await messages_of(database, chat_id),
     ]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("change", [retry, delete])
+async def test_a_caller_who_is_gone_at_any_moment_leaves_the_old_turn_or_the_new_state_whole(
+    database: Database, change: Change
+) -> None:
+    """Cancelled at its n-th await, for every n until it ends before."""
+    unread = StreamLimits(reader_deadline=timedelta(milliseconds=20))
+    at, outcomes = 0, set[bool]()
+    async with running_engine(database.dsn, NEVER, limits=unread) as engine:
+        while True:
+            at += 1
+            chat_id = await a_chat(engine, WHO)
+            old = await a_cancelled_turn(engine, chat_id)
+            before = await everything(database, chat_id)
+            with anyio.fail_after(10), anyio.CancelScope() as scope:
+                step = Stepped(change(engine, chat_id, old), at, scope.cancel)
+                await step
+            await engine.supervisor.wait_idle(timedelta(seconds=5))
+            first, *others = await turns_of(database, chat_id)
+            changed = first["deleted_at"] is not None
+            assert [turn["kind"] for turn in others] == (["retry"] if changed and change is retry else [])
+            assert changed or await everything(database, chat_id) == before
+            outcomes.add(changed)
+            if step.awaits < at:
+                break
+    assert changed
+    assert outcomes == {True, False}
+    await audit(database.superuser_dsn, ())
