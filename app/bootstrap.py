@@ -32,18 +32,18 @@ from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.ports import Telemetry
 from domain.turns.admission import Admission
 from domain.turns.attaching import Attaching
-from domain.turns.bus import StopTurn
+from domain.turns.bus import FollowTurn, LeaveTurn, ShowEvents, StopTurn
 from domain.turns.cancel_watch import CancelWatch
 from domain.turns.cancellation import Cancellation, stopping_when_told
 from domain.turns.chat_gone import stopping_when_chat_goes
 from domain.turns.finalisation import TurnFinaliser
+from domain.turns.followers import Followers
 from domain.turns.leases import LeaseBeat
+from domain.turns.mirrors import Mirrors
 from domain.turns.opening import Opening
 from domain.turns.reaper import Reaper
 from domain.turns.removal import TurnRemoval
-from domain.turns.row_follower import RowFollowers
 from domain.turns.service import TurnService
-from domain.turns.shared_tail import NoSharedTail
 from domain.turns.status import TurnStatuses
 from infra.catalogue.static import StaticCatalogue, validate_catalogue
 from infra.postgres.cross_tenant import PostgresLeases
@@ -81,14 +81,18 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         clock,
         telemetry,
     )
-    followers = RowFollowers(settings.streaming.follow_interval, settings.streaming.reader_deadline)
-    attaching = Attaching(begin, policy, supervisor, NoSharedTail(), followers, telemetry)
     keep_alive = _keep_alive(settings)
     drain, messages = DrainSwitch(), messaging(settings.redis, owner, clock, telemetry)
     messages.inbox.on(StopTurn, stopping_when_told(supervisor))
     cancellation = Cancellation(
         begin_reserved, begin, policy, supervisor, messages.bus, settings.cancel.receipt_wait, telemetry
     )
+    followers = Followers(messages.bus, owner, settings.streaming.follow_interval, _stream_limits(settings))
+    mirrors = Mirrors(supervisor, messages.bus)
+    messages.inbox.on(FollowTurn, mirrors.follow)
+    messages.inbox.on(LeaveTurn, mirrors.leave)
+    messages.inbox.on(ShowEvents, followers.show)
+    attaching = Attaching(begin, policy, supervisor, messages.bus, followers, telemetry)
     return Runtime(
         rest=RestServices(
             chats=ChatService(begin, policy, catalogue, stopping_when_chat_goes(supervisor, messages.bus), clock),
@@ -123,6 +127,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         providers=providers,
         supervisor=supervisor,
         followers=followers,
+        mirrors=mirrors,
         messaging=messages,
         beat=LeaseBeat(supervisor, leases, begin_reserved, turn.lease, turn.blind_limit, clock, telemetry),
         cancel_watch=CancelWatch(supervisor, leases, messages.bus),

@@ -25,6 +25,8 @@ async def running(runtime: Runtime, settings: Settings) -> AsyncIterator[None]:
             runtime.providers,
             runtime.supervisor.running(),
             runtime.messaging.running(),
+            runtime.mirrors.running(),
+            runtime.followers.running(),
             anyio.create_task_group() as loops,
         ):
             loops.start_soon(every, settings.turn.heartbeat, "lease_beat", runtime.beat.beat)

@@ -9,9 +9,10 @@ from domain.clock import Clock
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.ports import Telemetry
 from domain.turns.cancel_watch import CancelWatch
+from domain.turns.followers import Followers
 from domain.turns.leases import LeaseBeat
+from domain.turns.mirrors import Mirrors
 from domain.turns.reaper import Reaper
-from domain.turns.row_follower import RowFollowers
 from infra.postgres.engine import Pools
 from infra.providers.registry import ProviderRegistry
 
@@ -28,7 +29,8 @@ class Runtime:
     providers: ProviderRegistry
     supervisor: TurnSupervisor
     messaging: Messaging
-    followers: RowFollowers
+    followers: Followers
+    mirrors: Mirrors
     beat: LeaseBeat
     cancel_watch: CancelWatch
     reaper: Reaper

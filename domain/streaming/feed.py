@@ -11,7 +11,7 @@ from domain.streaming.channel import Receiver
 from domain.streaming.condensed import condensed
 from domain.streaming.event_log import EventLog
 from domain.streaming.events import Citations, Numbered, StreamEvent, StreamStarted
-from domain.streaming.models import BUSY, MOST_READERS, StreamLimits
+from domain.streaming.models import BUSY, StreamLimits
 from domain.streaming.phase import Grammar
 
 
@@ -50,7 +50,7 @@ class Feed:
         first event. A position that is still to come is waited for. Raises RateLimited when the turn has as many
         readers as it may have.
         """
-        if len(self._receivers) >= MOST_READERS:
+        if len(self._receivers) >= limits.max_readers:
             raise RateLimited("This turn has as many readers as it may have.", retry_after=BUSY)
         missed = self._missed(position, started, said)
         return self._admit(max(position, self._log.last), missed, limits.reader_deadline)

@@ -44,9 +44,8 @@ INTERNAL_FAULT = Broke(code="internal_error", retryable=True)
 INTERRUPTED = Broke(code="stream_interrupted", retryable=True)
 
 
-MOST_READERS = 8
-"""Of one turn at once; one more is told to come back after BUSY."""
 BUSY = timedelta(seconds=1)
+"""After so long somebody may have left a turn that has as many readers as it may have."""
 
 
 class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):

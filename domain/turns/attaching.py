@@ -11,11 +11,12 @@ from domain.streaming.events import FIRST_NUMBER, Numbered
 from domain.streaming.supervisor import TurnSupervisor
 from domain.subject import Subject
 from domain.telemetry.ports import Counted, Telemetry
+from domain.turns.bus import Bus
+from domain.turns.follower import Followed
+from domain.turns.followers import Followers
 from domain.turns.models import TurnName, TurnState, TurnStatus
 from domain.turns.ports import TurnTx
 from domain.turns.replay import replayed, replayed_failure, rest_after, started_again
-from domain.turns.row_follower import RowFollowers
-from domain.turns.shared_tail import SharedTail
 from domain.turns.status import turn_in
 from domain.unit_of_work import Access, UnitOfWork
 
@@ -28,14 +29,14 @@ class Attaching:
         begin: UnitOfWork[TurnTx],
         policy: Policy,
         supervisor: TurnSupervisor,
-        shared_tail: SharedTail,
-        followers: RowFollowers,
+        bus: Bus,
+        followers: Followers,
         telemetry: Telemetry,
     ) -> None:
         self._begin = begin
         self._policy = policy
         self._supervisor = supervisor
-        self._shared_tail = shared_tail
+        self._bus = bus
         self._followers = followers
         self._telemetry = telemetry
 
@@ -48,26 +49,29 @@ class Attaching:
         scope = scope_for(who)
         turn, told = await self._look_up(scope, chat_id, name)
         if told is None:
-            return await self._running(scope, turn, position)
+            return self._here(turn, position) or self._elsewhere(scope, turn, position)
         rest = rest_after(position, told)
         if rest:
             self._telemetry.count(Counted.STREAM_REPLAY, source="database")
         return Recording(rest) if rest else None
 
-    async def _running(self, scope: AccessScope, turn: TurnStatus, position: int) -> Reader:
-        reader: Reader | None = self._supervisor.attach(turn.id, position)
+    def _here(self, turn: TurnStatus, position: int) -> Reader | None:
+        reader = self._supervisor.attach(turn.id, position)
         if reader is not None:
-            return self._counted(reader, "memory")
-        reader = await self._shared_tail.follow(scope, turn, position)
-        if reader is not None:
-            return self._counted(reader, "mirror")
-        first: list[Numbered] = [] if position else [(FIRST_NUMBER, started_again(turn))]
-        look = partial(self._rest, scope, turn, position or FIRST_NUMBER)
-        return self._counted(self._followers.follow(turn.id, first, look), "database")
+            self._telemetry.count(Counted.STREAM_ATTACH, source="memory")
+        return reader
 
-    async def _rest(self, scope: AccessScope, turn: TurnStatus, position: int) -> Sequence[Numbered] | None:
+    def _elsewhere(self, scope: AccessScope, turn: TurnStatus, position: int) -> Reader:
+        first: list[Numbered] = [] if position else [(FIRST_NUMBER, started_again(turn))]
+        followed = Followed(scope.tenant_id, turn.id, turn.owner_epoch)
+        look = partial(self._told, scope, turn)
+        reader = self._followers.follow(followed, turn.owner_id, first, position, look)
+        self._telemetry.count(Counted.STREAM_ATTACH, source="mirror" if self._bus.healthy else "database")
+        return reader
+
+    async def _told(self, scope: AccessScope, turn: TurnStatus) -> Sequence[Numbered] | None:
         _, told = await self._look_up(scope, turn.chat_id, turn.request_id)
-        return None if told is None else rest_after(position, told)
+        return told
 
     async def _look_up(
         self, scope: AccessScope, chat_id: ChatId, name: TurnName
@@ -77,14 +81,10 @@ class Attaching:
             turn = turn_in(await tx.statuses.find(chat_id, name))
             if turn.deleted_at is not None:
                 return turn, ()
-            return turn, await _told(tx, turn)
-
-    def _counted(self, reader: Reader, source: str) -> Reader:
-        self._telemetry.count(Counted.STREAM_ATTACH, source=source)
-        return reader
+            return turn, await _condensed(tx, turn)
 
 
-async def _told(tx: TurnTx, turn: TurnStatus) -> Sequence[Numbered] | None:
+async def _condensed(tx: TurnTx, turn: TurnStatus) -> Sequence[Numbered] | None:
     if turn.state is TurnState.RUNNING:
         return None
     if turn.state is TurnState.COMPLETED:

@@ -7,6 +7,7 @@ import msgspec
 
 from domain.ids import OwnerId, TenantId, TurnId
 from domain.streaming.models import StopReason
+from domain.turns.shown_events import ShownEvent
 
 
 class StopTurn(msgspec.Struct, frozen=True, kw_only=True, tag="stop_turn"):
@@ -19,17 +20,41 @@ class StopTurn(msgspec.Struct, frozen=True, kw_only=True, tag="stop_turn"):
 
 
 class FollowTurn(msgspec.Struct, frozen=True, kw_only=True, tag="follow_turn"):
-    """Somebody in another process reads the turn from after `position` on."""
+    """Somebody in the process `reader` reads the turn from after `position` on; told now and then while it does.
+
+    `sequence` grows with each word of that process about the reading of turns, so that a late one shows.
+    """
 
     tenant_id: TenantId
     turn_id: TurnId
     epoch: int
     position: int
+    reader: OwnerId
+    sequence: int
 
 
-Message: TypeAlias = StopTurn | FollowTurn
+class LeaveTurn(msgspec.Struct, frozen=True, kw_only=True, tag="leave_turn"):
+    """Nobody in the process `reader` reads the turn any more."""
 
-M = TypeVar("M", StopTurn, FollowTurn)
+    tenant_id: TenantId
+    turn_id: TurnId
+    epoch: int
+    reader: OwnerId
+    sequence: int
+
+
+class ShowEvents(msgspec.Struct, frozen=True, kw_only=True, tag="show_events"):
+    """Events of a turn, for those in the receiving process who read it."""
+
+    tenant_id: TenantId
+    turn_id: TurnId
+    epoch: int
+    events: tuple[ShownEvent, ...]
+
+
+Message: TypeAlias = StopTurn | FollowTurn | LeaveTurn | ShowEvents
+
+M = TypeVar("M", StopTurn, FollowTurn, LeaveTurn, ShowEvents)
 
 
 class Bus(Protocol):

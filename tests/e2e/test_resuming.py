@@ -32,12 +32,7 @@ async def two_servers(
     shared_database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Server, Server]]:
     """On one database, and nothing else between them."""
-    env = settings(shared_database, MODELS) | {
-        "MINI_CHAT_STREAMING_FOLLOW_INTERVAL": "50ms",
-        "MINI_CHAT_TURN_LEASE": "90s",
-        "MINI_CHAT_TURN_HEARTBEAT": "30s",
-        "MINI_CHAT_TURN_BLIND_LIMIT": "90s",
-    }
+    env = settings(shared_database, MODELS) | {"MINI_CHAT_STREAMING_FOLLOW_INTERVAL": "50ms"}
     async with (
         mini_chat(tmp_path_factory.mktemp("owner"), env=env) as owner,
         mini_chat(tmp_path_factory.mktemp("other"), env=env | {"MINI_CHAT_STREAMING_PING_INTERVAL": "20ms"}) as other,

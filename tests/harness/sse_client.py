@@ -143,7 +143,8 @@ class EventStream:
         return None if rising and gapless else f"numbered {numbers}"
 
     def _end_fault(self) -> str | None:
-        if self.ended and self.terminal is None:
+        # Who follows may be asked to come back; who waits for a terminal event says so by `end`.
+        if self.ended and self.terminal is None and self.position is None:
             return "ended without a terminal event"
         return "half a frame at the end" if self.ended and self._unread else None
 

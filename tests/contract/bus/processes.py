@@ -41,7 +41,14 @@ def a_stop(epoch: int = 1) -> StopTurn:
 
 
 def a_follow(position: int = 0) -> FollowTurn:
-    return FollowTurn(tenant_id=TenantId(uuid4()), turn_id=TurnId(uuid4()), epoch=1, position=position)
+    return FollowTurn(
+        tenant_id=TenantId(uuid4()),
+        turn_id=TurnId(uuid4()),
+        epoch=1,
+        position=position,
+        reader=OwnerId(uuid4()),
+        sequence=1,
+    )
 
 
 def on_one_loop(exchange: Exchange) -> Process:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from domain.clock import SystemClock
-from domain.errors import ServiceUnavailable
+from domain.errors import RateLimited, ServiceUnavailable
 from domain.providers.events import ProviderEvent, TextDelta
 from domain.providers.request import ProviderRequest
 from domain.streaming.channel import Receiver
@@ -269,3 +269,13 @@ async def test_a_turn_whose_first_reader_left_goes_on_for_another() -> None:
         go_on.set()
         assert isinstance(await terminal_of(joined), Done)
     assert isinstance(books.closings[0].ending, Finished)
+
+
+async def test_a_turn_has_as_many_readers_as_the_limits_say() -> None:
+    supervisor = a_supervisor(limits=StreamLimits(max_readers=2))
+    async with supervisor.running():
+        start(supervisor, NEVER)
+        supervisor.attach(a_brief().turn_id, 0)
+        with pytest.raises(RateLimited):
+            supervisor.attach(a_brief().turn_id, 0)
+        await supervisor.end_all()

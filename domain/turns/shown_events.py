@@ -1,0 +1,43 @@
+"""Events of a turn as one process shows them to another."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from domain.streaming.events import Citations, Delta, Done, Numbered, StreamEvent, StreamStarted, Tool, TurnError
+
+_KINDS: Final[Mapping[str, Any]] = {
+    "stream_started": StreamStarted,
+    "delta": Delta,
+    "tool": Tool,
+    "citations": Citations,
+    "done": Done,
+    "error": TurnError,
+}
+_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+
+
+class ShownEvent(msgspec.Struct, frozen=True, array_like=True):
+    number: int
+    kind: str
+    data: msgspec.Raw
+
+
+def shown(events: Sequence[Numbered]) -> tuple[ShownEvent, ...]:
+    return tuple(
+        ShownEvent(number, _NAMES[type(event)], msgspec.Raw(msgspec.json.encode(event))) for number, event in events
+    )
+
+
+def seen(events: Sequence[ShownEvent]) -> list[Numbered]:
+    """Raises ValueError for what this program does not know: a newer one may be at the other end."""
+    return [(each.number, _event(each)) for each in events]
+
+
+def _event(event: ShownEvent) -> StreamEvent:
+    kind = _KINDS.get(event.kind)
+    if kind is None:
+        raise ValueError(event.kind)
+    decoded: StreamEvent = msgspec.json.decode(event.data, type=kind)
+    return decoded
