@@ -11,7 +11,7 @@ import msgspec
 from domain.auth.policy import LICENCE_FEATURE, Policy
 from domain.catalogue.models import Estimation, ModelSpec
 from domain.chats.service import ChatDraft, ChatService
-from domain.clock import SystemClock
+from domain.clock import Clock, SystemClock
 from domain.ids import ChatId, OwnerId, RequestId, TenantId, UserId
 from domain.messages.service import MessageService
 from domain.providers.ports import Provider
@@ -114,6 +114,7 @@ async def running_engine(
     finalise_deadline: timedelta = timedelta(seconds=10),
     receipt_wait: timedelta = timedelta(seconds=10),
     exchange: Exchange | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Engine]:
     pools = create_pools(
         dsn,
@@ -121,7 +122,14 @@ async def running_engine(
         application_name="tests",
     )
     engine = _assembled(
-        pools, provider, limits or StreamLimits(), lease, finalise_deadline, receipt_wait, exchange or Exchange()
+        pools,
+        provider,
+        limits or StreamLimits(),
+        lease,
+        finalise_deadline,
+        receipt_wait,
+        exchange or Exchange(),
+        clock or SystemClock(),
     )
     try:
         async with engine.supervisor.running():
@@ -139,8 +147,9 @@ def _assembled(
     finalise_deadline: timedelta,
     receipt_wait: timedelta,
     exchange: Exchange,
+    clock: Clock,
 ) -> Engine:
-    clock, telemetry, policy, budgets = SystemClock(), SilentTelemetry(), Policy(), Estimation()
+    telemetry, policy, budgets = SilentTelemetry(), Policy(), Estimation()
     owner, catalogue = OwnerId(uuid4()), FixedCatalogue(MODEL)
     begin = PostgresUnitOfWork(pools.requests, TransactionLimits())
     begin_reserved = PostgresUnitOfWork(pools.reserved, TransactionLimits())
