@@ -38,7 +38,7 @@ class CancelReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cancellation:
-    """`begin_reserved` runs on the pool that requests cannot exhaust; only waiting is done on theirs."""
+    """`begin_reserved` runs on the pool that requests cannot exhaust; only repeated looks are taken on theirs."""
 
     def __init__(
         self,
@@ -81,12 +81,14 @@ class Cancellation:
         """Told again in each round: the bus may lose a word, and a turn may be about to start."""
         pause_s = _FIRST_PAUSE_S
         while True:
-            if not await self._supervisor.see_off(turn.id, _REASON):
+            ran_here = await self._supervisor.see_off(turn.id, _REASON)
+            if not ran_here:
                 await self._tell_its_owner(scope, turn)
                 await anyio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             with suppress(ServiceUnavailable):
-                ending = await self._stored(scope, turn)
+                async with (self._begin_reserved if ran_here else self._begin)(scope, Access.READ) as tx:
+                    ending = await tx.cancellations.ending(turn.id)
                 if ending is not None:
                     return ending
 
@@ -94,10 +96,6 @@ class Cancellation:
         if turn.owner_id is not None:
             word = StopTurn(tenant_id=scope.tenant_id, turn_id=turn.id, epoch=turn.owner_epoch, reason=_REASON)
             await self._bus.tell(turn.owner_id, word)
-
-    async def _stored(self, scope: AccessScope, turn: TurnStatus) -> TurnEnding | None:
-        async with self._begin(scope, Access.READ) as tx:
-            return await tx.cancellations.ending(turn.id)
 
 
 def _receipt(ending: TurnEnding) -> CancelReceipt:

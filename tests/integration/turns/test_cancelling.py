@@ -1,7 +1,7 @@
 """A turn cancelled on request, on a real database: by its own process and by others, at every moment of its life."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -9,11 +9,15 @@ import anyio
 import pytest
 from typing_extensions import override
 
+from domain.errors import ServiceUnavailable
 from domain.ids import ChatId
+from domain.scope import AccessScope
 from domain.streaming.events import Delta, TurnError
 from domain.streaming.ports import OnDisconnect
 from domain.turns.cancellation import CancelReceipt
 from domain.turns.models import LATEST, PUBLIC_STATES, TurnState
+from domain.turns.ports import CancellationTx
+from domain.unit_of_work import Access
 from infra.local.bus import Exchange
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.chance import seeded
@@ -257,3 +261,17 @@ async def test_a_cancel_whose_caller_goes_away_takes_effect_all_the_same(databas
         await one.cancel_watch.look()
         await until(lambda: not one.supervisor.running_turns())
         assert (await only_turn(database, chat_id))["state"] == "cancelled"
+
+
+async def test_requests_that_hold_every_connection_delay_no_cancel(database: Database) -> None:
+    def exhausted(scope: AccessScope, access: Access = Access.WRITE) -> AbstractAsyncContextManager[CancellationTx]:
+        raise ServiceUnavailable
+
+    who = a_user()
+    async with running_engine(database.dsn, FunctionProvider(NEVER)) as engine:
+        chat_id = await a_chat(engine, who)
+        await engine.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
+        engine.cancellation._begin = exhausted
+        with anyio.fail_after(2):
+            receipt = await engine.cancellation.cancel(who, chat_id, LATEST)
+    assert receipt.state is TurnState.CANCELLED
