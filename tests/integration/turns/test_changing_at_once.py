@@ -18,9 +18,12 @@ from domain.errors import (
     ServiceUnavailable,
 )
 from domain.ids import ChatId, RequestId
+from domain.scope import AccessScope
 from domain.streaming.models import StopReason, StreamLimits
 from domain.subject import Subject
 from domain.turns.models import LATEST, TurnName
+from domain.turns.ports import TurnTx
+from domain.unit_of_work import Access, OutcomeUnknown, UnitOfWork
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.auditor import audit
 from tests.harness.cancellation import Stepped
@@ -242,6 +245,51 @@ async def test_a_connection_lost_in_the_middle_of_a_change_leaves_everything_as_
     assert outcomes == [ServiceUnavailable]
     assert await everything(database, chat_id) == before
     await change(engine, chat_id, old)
+
+
+class LosingAnswers:
+    """A unit of work whose first commit of a write happens, or does not, and is not heard of."""
+
+    def __init__(self, begin: UnitOfWork[TurnTx], *, commits: bool) -> None:
+        self._begin = begin
+        self._commits = commits
+        self._lost = False
+
+    @asynccontextmanager
+    async def __call__(self, scope: AccessScope, access: Access = Access.WRITE) -> AsyncIterator[TurnTx]:
+        if access is Access.READ or self._lost:
+            async with self._begin(scope, access) as tx:
+                yield tx
+            return
+        self._lost = True
+        async with self._begin(scope) as tx:
+            yield tx
+            if not self._commits:
+                raise OutcomeUnknown
+        raise OutcomeUnknown
+
+
+@pytest.mark.parametrize("commits", [True, False])
+async def test_a_deletion_whose_answer_is_lost_finds_out_what_became_of_it(
+    engine: Engine, database: Database, *, commits: bool
+) -> None:
+    chat_id = await a_chat(engine, WHO)
+    old = await a_cancelled_turn(engine, chat_id)
+    revision = (await chat_row(database, chat_id))["revision"]
+    engine.removal._begin = LosingAnswers(engine.removal._begin, commits=commits)
+    await engine.removal.remove(WHO, chat_id, old)
+    assert (await engine.statuses.read(WHO, chat_id, old)).deleted_at is not None
+    assert (await chat_row(database, chat_id))["revision"] == revision + 1
+
+
+@pytest.mark.parametrize("commits", [True, False])
+async def test_a_retry_whose_answer_is_lost_is_one_turn(engine: Engine, database: Database, *, commits: bool) -> None:
+    opening: Any = engine.turns._opening
+    chat_id = await a_chat(engine, WHO)
+    await a_cancelled_turn(engine, chat_id)
+    opening._begin = LosingAnswers(opening._begin, commits=commits)
+    await retry(engine, chat_id, LATEST)
+    assert len(await turns_of(database, chat_id)) == 2
 
 
 async def everything(database: Database, chat_id: ChatId) -> list[Any]:

@@ -25,7 +25,7 @@ from tests.integration.turns.spoken import Spoken
 pytestmark = pytest.mark.postgres
 
 MOST_BEFORE, MOST_AFTER = 7, 6
-MOST_BEFORE_A_CHANGE, MOST_OF_A_DELETION = 9, 3
+MOST_BEFORE_A_CHANGE, MOST_OF_A_DELETION = 9, 4
 MANY, SENDERS, BEAT_WITHIN_S = 1_000, 8, 1.0
 WHO = a_user()
 
