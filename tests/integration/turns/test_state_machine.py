@@ -87,6 +87,18 @@ class Turns(World):
     def edit_and_delete_at_once(self, send: int, ask: Ask) -> None:
         self.do(self.changed_or_deleted(of(self.sends, send), self.noted(a_change(of(self.sends, send), ask))))
 
+    @rule(at=REPLICAS, send=ANY)
+    def cancel(self, at: int, send: int) -> None:
+        self.do(self.cancelled([self.replicas[at]], of(self.sends, send)))
+
+    @rule(send=ANY)
+    def cancel_at_both_replicas_at_once(self, send: int) -> None:
+        self.do(self.cancelled(self.replicas, of(self.sends, send)))
+
+    @rule(at=REPLICAS)
+    def look_for_cancelled_turns(self, at: int) -> None:
+        self.do(self.replicas[at].engine.cancel_watch.look())
+
     @rule(chat=ANY, at=REPLICAS)
     def delete_chat(self, chat: int, at: int) -> None:
         deleted, engine = of(self.chats, chat), self.replicas[at].engine

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from typing_extensions import override
 
@@ -11,7 +11,10 @@ from domain.errors import ServiceUnavailable
 from domain.providers.ports import Provider
 from domain.scope import AccessScope
 from domain.unit_of_work import Access
+from infra.local.bus import Exchange
 from tests.harness.engine import Engine, running_engine
+
+_RECEIPT_WAIT: Final = timedelta(milliseconds=200)
 
 
 class SteppedClock(SystemClock):
@@ -26,10 +29,11 @@ class SteppedClock(SystemClock):
 
 
 class Replica:
-    def __init__(self, dsn: str, provider: Provider) -> None:
+    def __init__(self, dsn: str, provider: Provider, exchange: Exchange) -> None:
         self.clock = SteppedClock()
         self._dsn = dsn
         self._provider = provider
+        self._exchange = exchange
         self._ready = asyncio.Event()
         self._told_to_stop = asyncio.Event()
         self._host: asyncio.Task[None] | None = None
@@ -60,7 +64,9 @@ class Replica:
         await asyncio.wait([self._host])
 
     async def _live(self) -> None:
-        async with running_engine(self._dsn, self._provider, clock=self.clock) as self._engine:
+        async with running_engine(
+            self._dsn, self._provider, receipt_wait=_RECEIPT_WAIT, exchange=self._exchange, clock=self.clock
+        ) as self._engine:
             self._ready.set()
             await self._told_to_stop.wait()
 

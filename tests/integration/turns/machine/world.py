@@ -1,7 +1,7 @@
 """The world of the state machine: two replicas over one database, and what each step must have come to."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from types import NoneType
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 from uuid import uuid4
@@ -26,6 +26,7 @@ from domain.streaming.events import Delta
 from domain.telemetry.trace_context import new_trace
 from domain.turns.mutations import ChangeCommand
 from domain.turns.service import Conversation
+from infra.local.bus import Exchange
 from tests.harness.auditor import audit
 from tests.harness.engine import a_chat, a_user, read_all
 from tests.harness.postgres import Database
@@ -47,6 +48,7 @@ class World(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.provider = ByContent()
+        self.exchange = Exchange()
         self.who = a_user()
         self.replicas: list[Replica] = []
         self.listeners: list[Listener] = []
@@ -68,7 +70,7 @@ class World(RuleBasedStateMachine):
         self.chats = [self.do(a_chat(self.replicas[0].engine, self.who)) for _ in range(3)]
 
     async def a_replica(self) -> Replica:
-        return await Replica(self.database.dsn, self.provider).start()
+        return await Replica(self.database.dsn, self.provider, self.exchange).start()
 
     async def check(self) -> None:
         await self.ledger.check()
@@ -120,6 +122,21 @@ class World(RuleBasedStateMachine):
             edit = self.attempt(self.replicas[0], change.moved_to(old["chat_id"]))
             outcomes = await both(edit, self.attempt_to_delete(self.replicas[1], old))
             assert any(isinstance(outcome, DomainError) for outcome in outcomes), outcomes
+
+    async def cancelled(self, replicas: Sequence[Replica], send: Send) -> None:
+        """Each receipt says what the row says, or that nobody has confirmed the end yet."""
+        before = await self.ledger.turn(send.key)
+        if before is None or before["chat_id"] in self.deleted:
+            return
+        cancel = [
+            replica.engine.cancellation.cancel(self.who, before["chat_id"], before["request_id"])
+            for replica in replicas
+        ]
+        receipts = await asyncio.gather(*cancel)
+        now = await self.ledger.turn(send.key)
+        for receipt in receipts:
+            assert receipt.state in {now["state"], "running"}, f"I-19: {receipt}, {now}"
+            assert before["state"] == "running" or receipt.state == before["state"], receipt
 
     def may_change(self, old: Any, turns: list[Any]) -> Outcomes:
         """What a change of the turn may come to, by the rows before it."""
