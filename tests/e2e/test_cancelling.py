@@ -1,8 +1,9 @@
 """A turn is cancelled on request: in any phase, by any process, with Redis between them or nothing but the database."""
 
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any, Final
 from uuid import uuid4
 
@@ -34,6 +35,13 @@ AT_ONCE_S: Final = 0.5
 
 WITHOUT_REDIS_S: Final = 5
 RACES: Final = 60
+QUEUE: Final = 4
+DEAF: Final = {
+    "id": "deaf",
+    "provider_id": "deaf",
+    "provider_model_id": "deaf",
+    "deadlines": {"connect": "30s"},
+}
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -48,10 +56,14 @@ class Processes(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def two_processes(
-    folder: pytest.TempPathFactory, database: Database, upstream: Upstream, redis_url: str | None
+    folder: pytest.TempPathFactory, database: Database, upstream: Upstream, deaf_port: int, redis_url: str | None
 ) -> AsyncIterator[Processes]:
     """The beat is put off, since it would bring the word as well."""
-    env = settings(database, MODELS, upstream) | {
+    env = settings(database, MODELS, upstream, DEAF) | {
+        "MINI_CHAT_PROVIDERS__DEAF__KIND": "openai_chat",
+        "MINI_CHAT_PROVIDERS__DEAF__BASE_URL": f"http://127.0.0.1:{deaf_port}",
+        "MINI_CHAT_PROVIDERS__DEAF__ALLOW_HTTP": "true",
+        "MINI_CHAT_PROVIDERS__DEAF__ALLOW_PRIVATE_NETWORK": "true",
         "MINI_CHAT_TURN_LEASE": "90s",
         "MINI_CHAT_TURN_HEARTBEAT": "30s",
         "MINI_CHAT_TURN_BLIND_LIMIT": "90s",
@@ -90,16 +102,31 @@ def module_database(postgres_server: PostgresServer) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture(scope="module")
+def deaf_port() -> Iterator[int]:
+    """Where a connection is never made: somebody listens, and its queue is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(QUEUE):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
 @pytest.fixture(scope="module", params=["database", pytest.param("redis", marks=pytest.mark.redis)])
 async def processes(
     request: pytest.FixtureRequest,
     module_database: Database,
     upstream: Upstream,
+    deaf_port: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Processes]:
     server: RedisServer | None = request.getfixturevalue("redis_server") if request.param == "redis" else None
     url = None if server is None else server.url
-    async with two_processes(tmp_path_factory, module_database, upstream, url) as processes:
+    async with two_processes(tmp_path_factory, module_database, upstream, deaf_port, url) as processes:
         yield processes
 
 
@@ -177,6 +204,18 @@ async def test_in_mid_answer_the_text_so_far_is_kept_as_partial(two: Processes, 
     assert receipt["state"] == "cancelled"
     assert receipt["tokens_generated"] > 0
     assert await answer_in(two.owner, chat_id) == ("partial", "Once upon ")
+
+
+@pytest.mark.parametrize("where", ["owner", "other"])
+async def test_while_the_provider_is_being_connected_to_there_is_no_connection_to_close(
+    two: Processes, where: str
+) -> None:
+    chat_id = await two.owner.chat(model="deaf")
+    async with two.owner.stream(chat_id) as stream:
+        await stream.first("stream_started")
+        receipt = await cancel(getattr(two, where), chat_id)
+        await told_to_be_cancelled(stream)
+    assert (receipt["state"], receipt["upstream_closed_ms"], receipt["tokens_generated"]) == ("cancelled", None, 0)
 
 
 async def test_while_a_tool_is_used(two: Processes) -> None:
