@@ -57,10 +57,18 @@ class Replica:
 
     async def die(self) -> None:
         """No ending that has not begun to be stored by now will ever be."""
-        assert self._host is not None
         finaliser: Any = self.engine.supervisor._end_of_turn
         finaliser._begin, finaliser._deadline = _out_of_reach, timedelta(0)
+        self.cancel()
+        await self.ended()
+
+    def cancel(self) -> None:
+        """Goes down without a drain."""
+        assert self._host is not None
         self._host.cancel()
+
+    async def ended(self) -> None:
+        assert self._host is not None
         await asyncio.wait([self._host])
 
     async def _live(self) -> None:
