@@ -44,6 +44,7 @@ class CycleConnection:
     def closed(self) -> None:
         # uvicorn tells only the last of several requests that came in a row.
         self._cycle.disconnected = True
+        self._cycle.message_event.set()
         act = self._act
         self.release()
         if act is not None:

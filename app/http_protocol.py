@@ -20,6 +20,9 @@ from domain.ids import uuid7
 
 _clock = SystemClock()
 
+_MOST_EXCHANGES = 16
+"""Requests sent in a row before the first of them is answered; each may hold as much as uvicorn buffers of a body."""
+
 
 class HeadLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Of the request line and headers together; `within` runs from the connection or the head's first byte."""
@@ -37,11 +40,13 @@ class TurnProtocol(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._exchanges: list[CycleConnection] = []
+        self._heads = 0
         super().connection_made(transport)
         self._await_head()
 
     def _await_head(self) -> None:
         self._in_head = True
+        self._heads += 1
         self._head_bytes = 0
         self._patience = self.loop.call_later(self.limits.within.total_seconds(), self.transport.abort)
 
@@ -54,8 +59,10 @@ class TurnProtocol(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        head = self._heads
         super().data_received(data)
-        if self._in_head:
+        # A head that began somewhere in this piece has its first bytes for nothing: the rest was another request's.
+        if self._in_head and self._heads == head:
             self._head_bytes += len(data)
             if self._head_bytes > self.limits.max_bytes and not self.transport.is_closing():
                 self.send_400_response("The head of the request is too large.")
@@ -77,6 +84,14 @@ class TurnProtocol(HttpToolsProtocol):
             connection = CycleConnection(self.cycle, self.outbox)
             offer_connection(cast("Scope", self.cycle.scope), connection)
             self._exchanges.append(connection)
+            self._keep_listening()
+
+    def _keep_listening(self) -> None:
+        """Uvicorn stops reading behind an unfinished answer, and so would not hear that its client has gone."""
+        if len(self._exchanges) > _MOST_EXCHANGES:
+            self.transport.abort()
+        elif len(self._exchanges) > 1:
+            self.flow.resume_reading()
 
     @override
     def on_response_complete(self) -> None:
@@ -86,7 +101,7 @@ class TurnProtocol(HttpToolsProtocol):
     @override
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets a problem document, but never in the middle of another answer."""
-        if _is_answering(self.cycle):
+        if len(self._exchanges) > 1 or _is_answering(self.cycle):
             self.transport.abort()
             return
         self.transport.write(b"".join(_refusal(msg, self.server_state.default_headers)))

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import anyio
 import msgspec
 import pytest
 
 from tests.harness.client import API, Client, raw_exchange
-from tests.harness.eventually import until
+from tests.harness.eventually import eventually, until
 from tests.harness.postgres import Database
 from tests.harness.processes import Server
 from tests.harness.service import Service, serving, settings
@@ -23,7 +24,7 @@ BODY_TIMEOUT_S = 0.2
 @pytest.fixture(scope="module")
 async def service(shared_database: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     """Watched to its end: it lives through everything, and its log is clean."""
-    env = settings(shared_database, {"slow": "mock-itl20-len100000", "echo": "mock-echo"}) | {
+    env = settings(shared_database, {"slow": "mock-itl20-len100000", "echo": "mock-echo", "silent": "mock-hang0"}) | {
         "MINI_CHAT_HTTP_HEAD_TIMEOUT": f"{int(HEAD_TIMEOUT_S * 1000)}ms",
         "MINI_CHAT_HTTP_BODY_IDLE_TIMEOUT": f"{int(BODY_TIMEOUT_S * 1000)}ms",
         "MINI_CHAT_HTTP_MAX_BODY_BYTES": str(1024 * 1024),
@@ -204,3 +205,57 @@ async def test_prompts_answers_and_titles_are_in_no_log_line(client: Client, ser
     await client.ask("GET", "chats", headers={"X-Request-Id": mark})
     await until(lambda: mark in service.server.output())
     assert CANARY not in service.server.output()
+
+
+AND_ANOTHER = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("route", ["messages:stream", "messages"])
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one piece", "a moment later"])
+async def test_a_client_that_asked_for_more_is_heard_to_leave_all_the_same(
+    client: Client, service: Service, route: str, at_once: bool
+) -> None:
+    """The server reads on behind an unfinished answer: how else would it learn that nobody waits for it."""
+    chat_id = await client.chat(model="silent")
+    body = b'{"content":"hello"}'
+    first = (
+        f"POST {API}/chats/{chat_id}/{route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+    async def state() -> str | None:
+        answer = await client.ask("GET", f"chats/{chat_id}/turns/latest")
+        return answer.json()["state"] if answer.status == 200 else None
+
+    async def runs() -> bool:
+        return await state() == "running"
+
+    async def was_cancelled() -> bool:
+        return await state() == "cancelled"
+
+    connection = await anyio.connect_tcp("127.0.0.1", service.server.port)
+    async with connection:
+        await connection.send(first + (AND_ANOTHER if at_once else b""))
+        await eventually(runs)
+        if not at_once:
+            await connection.send(AND_ANOTHER)
+    await eventually(was_cancelled)
+
+
+async def test_garbage_behind_two_requests_never_gets_into_an_answer_either(client: Client, service: Service) -> None:
+    chat_id = await client.chat(model="slow")
+    body = b'{"content":"hello"}'
+    head = (
+        f"POST {API}/chats/{chat_id}/messages:stream HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    said = b""
+    async with await anyio.connect_tcp("127.0.0.1", service.server.port) as connection:
+        await connection.send(head + body)
+        while said.count(b"event: delta") < 3:
+            said += await connection.receive()
+        await connection.send(AND_ANOTHER + b"GARBAGE\r\n\r\n")
+        with anyio.fail_after(5), suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            while True:
+                said += await connection.receive()
+    assert said.count(b"HTTP/1.1") == 1
