@@ -46,8 +46,8 @@ class RedisBus:
     def _deliver(self, data: bytes) -> None:
         try:
             message = _DECODER.decode(data)
-        except msgspec.DecodeError:
-            # A newer process may know more kinds of messages than we do.
+        except (ValueError, RecursionError):
+            # A newer process may know more kinds of messages than we do; and nobody may end our listening.
             _log.warning("bus_message_not_understood")
             return
         self._inbox.deliver(message)
