@@ -1,12 +1,18 @@
 """What this process cannot work without, looked at when somebody asks."""
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 
-from sqlalchemy import text
+import asyncpg
 
 from api.rest.health import Check, Health
+from infra.postgres.connection_pool import driver_of
 from infra.postgres.engine import Pools
 from infra.postgres.role_check import NEWEST_VERSION, OLDEST_VERSION
+from infra.postgres.transaction import transaction
+
+_PATIENCE = timedelta(seconds=1)
 
 
 def readiness_checks(pools: Pools) -> Mapping[str, Check]:
@@ -16,16 +22,21 @@ def readiness_checks(pools: Pools) -> Mapping[str, Check]:
     """
 
     async def database() -> Health:
-        async with pools.reserved.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        async with _looking(pools) as driver:
+            await driver.execute("SELECT 1")
         return Health.OK
 
     async def migrations() -> Health:
-        async with pools.reserved.connect() as connection:
-            version = await connection.scalar(text("SELECT version_num FROM mini_chat.schema_migrations"))
+        async with _looking(pools) as driver:
+            version = await driver.fetchval("SELECT version_num FROM mini_chat.schema_migrations")
         return Health.OK if OLDEST_VERSION <= version <= NEWEST_VERSION else Health.FAILED
 
     async def loaded() -> Health:
         return Health.OK
 
     return {"database": database, "migrations": migrations, "catalogue": loaded, "credentials": loaded}
+
+
+def _looking(pools: Pools) -> AbstractAsyncContextManager[asyncpg.Connection]:
+    """Like the transactions it looks at: whoever asks the engine itself comes after all of them."""
+    return transaction(pools.reserved, "BEGIN READ ONLY", _PATIENCE, driver_of)

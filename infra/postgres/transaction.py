@@ -19,9 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.unit_of_work import OutcomeUnknown
 from infra.postgres.connection_pool import ConnectionPool, driver_of
-from infra.postgres.errors import DRIVER_ERRORS, translated, translated_commit
+from infra.postgres.errors import DRIVER_ERRORS, DatabaseFault, translated, translated_commit
 
 T = TypeVar("T")
+
+_FAILED_TRANSACTION = "25P02"
 
 
 class TransactionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +54,7 @@ async def transaction(
     through that; it leaves as CancelledError with the outcome just as unknown. Driver errors leave translated.
     """
     with translated():
-        connection = await pool.take()
+        connection = await _taken(pool)
         driver: asyncpg.Connection | None = None
         answered = False
         try:
@@ -78,13 +80,23 @@ async def transaction(
                     await connection.close()
 
 
+async def _taken(pool: ConnectionPool) -> AsyncConnection:
+    try:
+        return await pool.take()
+    except asyncpg.InterfaceError as error:
+        # The server let us in and went away before SQLAlchemy had greeted it.
+        raise asyncpg.ConnectionDoesNotExistError("closed while it was opened") from error
+
+
 async def _committed(driver: asyncpg.Connection, ending: timedelta) -> None:
     deadline = anyio.current_time() + ending.total_seconds()
     with translated_commit():
         with anyio.CancelScope(deadline=deadline, shield=True) as patience:
-            await driver.execute("COMMIT")
+            answer = await driver.execute("COMMIT")
         if patience.cancelled_caught:
             raise TimeoutError
+        if answer != "COMMIT":
+            raise DatabaseFault(_FAILED_TRANSACTION, None)
 
 
 async def _rolled_back(connection: AsyncConnection, ending: timedelta) -> bool:

@@ -1,14 +1,19 @@
 """Connections kept at hand between transactions, beside the pool that bounds them."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import anyio
+import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
+from domain.errors import ServiceUnavailable
 from infra.postgres.connection_pool import ConnectionPool, driver_of
 from infra.postgres.engine import PoolLimits, create_pools
+from infra.postgres.errors import DatabaseFault
 from infra.postgres.transaction import transaction
 from tests.harness.postgres import Database
 
@@ -94,3 +99,27 @@ async def test_to_dispose_closes_what_is_at_hand(pool: ConnectionPool) -> None:
         pass
     await pool.dispose()
     assert driver.is_closed()
+
+
+async def test_a_server_that_goes_away_while_it_lets_us_in_is_an_outage_and_no_fault_of_ours(
+    pool: ConnectionPool,
+) -> None:
+    def leave(connection: Any, *_: object) -> None:
+        connection.driver_connection.terminate()
+
+    event.listen(pool.sync_engine, "connect", leave, insert=True)
+    with pytest.raises(ServiceUnavailable):
+        await backend(pool)
+    event.remove(pool.sync_engine, "connect", leave)
+    await backend(pool)
+
+
+async def test_a_transaction_that_failed_inside_never_ends_as_if_it_were_committed(pool: ConnectionPool) -> None:
+    async def swallow() -> None:
+        async with transaction(pool, "BEGIN", ENDING, driver_of) as driver:
+            with suppress(asyncpg.PostgresError):
+                await driver.execute("SELECT 1 / 0")
+
+    with pytest.raises(DatabaseFault):
+        await swallow()
+    await backend(pool)
