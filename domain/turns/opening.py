@@ -3,6 +3,7 @@
 Then the turn starts.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 
 import anyio
@@ -19,7 +20,7 @@ from domain.streaming.ports import TurnBrief
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.trace_context import TraceContext
 from domain.turns.admission import Admitted
-from domain.turns.models import Gate, NewTurn, TurnKind
+from domain.turns.models import Fence, Gate, NewTurn, TurnKind, TurnState
 from domain.turns.mutations import ChangeCommand
 from domain.turns.ports import TurnTx
 from domain.unit_of_work import Access, LostRace, OutcomeUnknown, TransactionConflict, UnitOfWork
@@ -27,6 +28,8 @@ from domain.unit_of_work import Access, LostRace, OutcomeUnknown, TransactionCon
 _FIRST_EPOCH = 1
 _PATIENCE = timedelta(seconds=10)
 _SOON = timedelta(seconds=1)
+_PAUSE_S = 0.1
+_STARTED = Fence(state=TurnState.RUNNING, owner_epoch=_FIRST_EPOCH)
 
 
 class Opening:
@@ -83,9 +86,16 @@ class Opening:
         return True
 
     async def _was_committed(self, brief: TurnBrief) -> bool:
-        """The turn id is ours alone, so its row answers what the lost reply would have said."""
-        async with self._begin(brief.scope, Access.READ) as tx:
-            return await tx.turns.fence(brief.turn_id) is not None
+        """The turn id is ours alone, so its row answers what the lost reply would have said.
+
+        Asked until the patience around it ends: a turn that was committed and is not started has cost the turn it
+        replaces.
+        """
+        while True:
+            with suppress(ServiceUnavailable):
+                async with self._begin(brief.scope, Access.READ) as tx:
+                    return await tx.turns.fence(brief.turn_id) == _STARTED
+            await anyio.sleep(_PAUSE_S)
 
     def _start(self, brief: TurnBrief, admitted: Admitted) -> Receiver:
         model = brief.resolution.effective

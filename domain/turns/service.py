@@ -4,7 +4,7 @@ import msgspec
 
 from domain.auth.policy import Action, Policy
 from domain.clock import Clock
-from domain.errors import ChatNotFound, ServiceUnavailable
+from domain.errors import ChatNotFound, RequestIdConflict, ServiceUnavailable
 from domain.ids import ChatId, RequestId, uuid7
 from domain.scope import AccessScope, scope_for
 from domain.streaming.channel import Reader, Recording
@@ -14,7 +14,7 @@ from domain.subject import Subject
 from domain.telemetry.ports import Counted, SpanName, Telemetry
 from domain.telemetry.trace_context import TraceContext
 from domain.turns.admission import Admission
-from domain.turns.models import SendCommand, StoredAnswer, TurnKind
+from domain.turns.models import PUBLIC_STATES, SendCommand, StoredAnswer, TurnKind
 from domain.turns.mutations import ChangeCommand
 from domain.turns.opening import Opening
 from domain.turns.ports import TurnTx
@@ -109,7 +109,8 @@ class TurnService:
     async def outcome(self, who: Subject, conversation: Conversation, trace: TraceContext) -> UnaryAnswer:
         """Reads the turn to its end and returns what is stored.
 
-        Raises TurnEnded when it did not complete, ChatNotFound when its chat has been deleted since.
+        Raises TurnEnded when it did not complete, ChatNotFound when its chat has been deleted since, and
+        RequestIdConflict when the turn itself has.
         A reader that leaves meanwhile is told `turn_cancelled`, whether its turn goes on or not.
         """
         terminal = await _terminal_of(conversation.reader)
@@ -121,7 +122,7 @@ class TurnService:
             turn = gate.same_request if gate is not None else None
             answer = await tx.turns.answer(turn.id) if turn is not None else None
         if answer is None:
-            raise ChatNotFound
+            raise ChatNotFound if turn is None else RequestIdConflict(PUBLIC_STATES[turn.state])
         return UnaryAnswer(answer=answer, is_new_turn=conversation.is_new_turn)
 
 

@@ -1,5 +1,6 @@
 """The `Idempotency-Key` header: another way to name the request_id (api.md 1.4)."""
 
+import re
 from uuid import UUID
 
 from litestar.datastructures import Headers
@@ -7,6 +8,7 @@ from litestar.datastructures import Headers
 from domain.errors import InvalidRequest
 
 _HEADER = "Idempotency-Key"
+_FORM = re.compile(r"""(?P<quote>"?)(?P<key>[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})(?P=quote)""")
 
 
 def idempotency_key(headers: Headers) -> UUID | None:
@@ -14,11 +16,7 @@ def idempotency_key(headers: Headers) -> UUID | None:
     values = headers.getall(_HEADER, [])
     if not values:
         return None
-    text = values[0].strip().removeprefix('"').removesuffix('"')
-    try:
-        key = UUID(text)
-    except ValueError:
-        key = None
-    if key is None or len(values) > 1:
+    written = _FORM.fullmatch(values[0].strip())
+    if written is None or len(values) > 1:
         raise InvalidRequest.of(_HEADER, "This is not a UUID.", "invalid_uuid")
-    return key
+    return UUID(written["key"])

@@ -321,7 +321,7 @@ _STORED_ANSWER: Final = (
         TurnRow.last_event_id,
     )
     .join(MessageRow, _message_of_turn(MessageRow, TurnRow.assistant_message_id))
-    .where(OUR_TURN, TurnRow.state == TurnState.COMPLETED.value)
+    .where(OUR_TURN, TurnRow.state == TurnState.COMPLETED.value, TurnRow.deleted_at.is_(None))
 )
 
 # Turns that ended before it was kept are told as most of their kind were.

@@ -248,15 +248,22 @@ async def test_a_connection_lost_in_the_middle_of_a_change_leaves_everything_as_
 
 
 class LosingAnswers:
-    """A unit of work whose first commit of a write happens, or does not, and is not heard of."""
+    """A unit of work whose first commit of a write happens, or does not, and is not heard of.
 
-    def __init__(self, begin: UnitOfWork[TurnTx], *, commits: bool) -> None:
+    The next `refused` reads find the database gone, as they do in a failover.
+    """
+
+    def __init__(self, begin: UnitOfWork[TurnTx], *, commits: bool, refused: int = 0) -> None:
         self._begin = begin
         self._commits = commits
+        self._refused = refused
         self._lost = False
 
     @asynccontextmanager
     async def __call__(self, scope: AccessScope, access: Access = Access.WRITE) -> AsyncIterator[TurnTx]:
+        if self._lost and self._refused:
+            self._refused -= 1
+            raise ServiceUnavailable
         if access is Access.READ or self._lost:
             async with self._begin(scope, access) as tx:
                 yield tx
@@ -290,6 +297,20 @@ async def test_a_retry_whose_answer_is_lost_is_one_turn(engine: Engine, database
     opening._begin = LosingAnswers(opening._begin, commits=commits)
     await retry(engine, chat_id, LATEST)
     assert len(await turns_of(database, chat_id)) == 2
+
+
+async def test_a_retry_that_was_committed_runs_although_the_database_was_gone_when_it_asked(
+    engine: Engine, database: Database
+) -> None:
+    """Else the old answer would be gone and nobody would give another."""
+    opening: Any = engine.turns._opening
+    chat_id = await a_chat(engine, WHO)
+    await a_cancelled_turn(engine, chat_id)
+    opening._begin = LosingAnswers(opening._begin, commits=True, refused=2)
+    await retry(engine, chat_id, LATEST)
+    old, new = await turns_of(database, chat_id)
+    assert (old["deleted_at"] is not None, new["state"]) == (True, "running")
+    assert [actor.brief.turn_id for actor in engine.supervisor.running_turns()] == [new["id"]]
 
 
 async def everything(database: Database, chat_id: ChatId) -> list[Any]:
