@@ -28,8 +28,9 @@ def readiness_checks(pools: Pools) -> Mapping[str, Check]:
 
     async def migrations() -> Health:
         async with _looking(pools) as driver:
-            version = await driver.fetchval("SELECT version_num FROM mini_chat.schema_migrations")
-        return Health.OK if OLDEST_VERSION <= version <= NEWEST_VERSION else Health.FAILED
+            version: str | None = await driver.fetchval("SELECT version_num FROM mini_chat.schema_migrations")
+        fits = version is not None and OLDEST_VERSION <= version <= NEWEST_VERSION
+        return Health.OK if fits else Health.FAILED
 
     async def loaded() -> Health:
         return Health.OK

@@ -90,6 +90,7 @@ async def _taken(pool: ConnectionPool) -> AsyncConnection:
 
 async def _committed(driver: asyncpg.Connection, ending: timedelta) -> None:
     deadline = anyio.current_time() + ending.total_seconds()
+    answer = ""
     with translated_commit():
         with anyio.CancelScope(deadline=deadline, shield=True) as patience:
             answer = await driver.execute("COMMIT")
