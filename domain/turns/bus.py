@@ -44,11 +44,17 @@ class LeaveTurn(msgspec.Struct, frozen=True, kw_only=True, tag="leave_turn"):
 
 
 class ShowEvents(msgspec.Struct, frozen=True, kw_only=True, tag="show_events"):
-    """Events of a turn, for those in the receiving process who read it."""
+    """Events of a turn, for those in the receiving process who read it.
+
+    They stand for everything after `asked` up to `reach`: where that was not kept, they tell the whole turn so far in
+    short, which suits nobody but who asked from there.
+    """
 
     tenant_id: TenantId
     turn_id: TurnId
     epoch: int
+    asked: int
+    reach: int
     events: tuple[ShownEvent, ...]
 
 

@@ -49,7 +49,7 @@ class Follower:
     ) -> None:
         self._events = list(first)
         self._has_told = bool(first)
-        self._position = first[-1][0] if first else position
+        self._position = self._told = first[-1][0] if first else position
         self._ask = ask
         self._look = look
         self._interval_s = interval.total_seconds()
@@ -71,23 +71,22 @@ class Follower:
         events, self._events = self._events, []
         return events
 
-    def take(self, events: Sequence[Numbered]) -> None:
+    def take(self, events: Sequence[Numbered], asked: int, reach: int) -> None:
         """What the owner shows, be it doubled or with gaps: what does not fit is left out or asked for again."""
         if self._over or not events:
             return
         self._look_at = anyio.current_time() + self._interval_s
         self._is_shown = True
-        if _is_condensed(events):
-            self._take_condensed(events)
+        if _is_condensed(events, reach):
+            self._take_condensed(events, asked, reach)
             return
         fresh = [each for each in events if each[0] > self._position]
         if not fresh:
             return
         if fresh[0][0] > self._position + 1 or len(self._events) >= _MOST_WAITING:
-            self._ask_at = self._may_ask_at
-            self.wake()
+            self._ask_soon()
             return
-        self._add(fresh)
+        self._add(fresh, fresh[-1][0])
 
     def hand_over_to(self, taker: Taker) -> None:
         """Nothing is published here."""
@@ -116,6 +115,10 @@ class Follower:
         else:
             await self._look_once()
 
+    def _ask_soon(self) -> None:
+        self._ask_at = self._may_ask_at
+        self.wake()
+
     async def _ask_once(self) -> None:
         """Sooner again as long as nothing is shown: the word, or the answer to it, may have been lost."""
         now = anyio.current_time()
@@ -134,30 +137,34 @@ class Follower:
             told = ()
         if told is None or self._over:
             return
-        rest = rest_after(self._position, told)
+        rest = rest_after(self._told, told)
         if rest and not (self._has_told and isinstance(rest[0][1], StreamStarted)):
-            self._add(rest)
+            self._add(rest, rest[-1][0])
         self._over = True
 
-    def _take_condensed(self, events: Sequence[Numbered]) -> None:
-        if events[-1][0] <= self._position:
+    def _take_condensed(self, events: Sequence[Numbered], asked: int, reach: int) -> None:
+        if reach <= self._position:
             return
-        if self._position == FIRST_NUMBER:
-            self._add(events[1:])
+        if asked != self._position:
+            # It answers another follower: what this one lacks may still be had in full.
+            self._ask_soon()
+        elif self._told == FIRST_NUMBER:
+            self._add(events[1:], reach)
         elif self._has_told:
             self._over = True
             self.wake()
         else:
-            self._add(events)
+            self._add(events, reach)
 
-    def _add(self, events: Sequence[Numbered]) -> None:
+    def _add(self, events: Sequence[Numbered], reach: int) -> None:
+        """Events that stand for everything up to `reach`: without any text so far, there may be none."""
         self._events.extend(events)
-        self._has_told = True
-        self._position, last = events[-1]
-        self._over = isinstance(last, Done | TurnError)
+        self._has_told, self._position = True, reach
+        if events:
+            self._told, last = events[-1]
+            self._over = isinstance(last, Done | TurnError)
         self.wake()
 
 
-def _is_condensed(events: Sequence[Numbered]) -> bool:
-    first, *more = events
-    return isinstance(first[1], StreamStarted) and (not more or more[0][0] > first[0] + 1)
+def _is_condensed(events: Sequence[Numbered], reach: int) -> bool:
+    return isinstance(events[0][1], StreamStarted) and len(events) < reach

@@ -69,7 +69,7 @@ class Followers:
             _log.warning("shown_events_not_understood")
             return
         for follower in tuple(followers):
-            follower.take(events)
+            follower.take(events, word.asked, word.reach)
 
     def end_all(self) -> None:
         """Ends their connections without a terminal event: their turns go on, and they resume elsewhere."""

@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 from domain.errors import RateLimited
 from domain.ids import OwnerId, TurnId
 from domain.streaming.actor import TurnActor
-from domain.streaming.channel import ReaderDropped, Receiver
+from domain.streaming.channel import ReaderDropped
 from domain.streaming.events import Numbered
 from domain.streaming.supervisor import TurnSupervisor
 from domain.turns.bus import Bus, FollowTurn, LeaveTurn, ShowEvents
@@ -25,10 +25,12 @@ _MANY = 16
 class Mirror:
     """One turn, read by one other process; it counts as a reader until that process has not asked for too long."""
 
-    def __init__(self, actor: TurnActor, reader: Receiver, present_for_s: float, sequence: int) -> None:
+    def __init__(self, actor: TurnActor, position: int, present_for_s: float, sequence: int) -> None:
+        """Raises RateLimited."""
         self.actor = actor
+        self.asked = position
         self._sequence = sequence
-        self.reader = reader
+        self.reader = actor.attach(position)
         self._present_for_s = present_for_s
         self.wanted_until = anyio.current_time() + present_for_s
 
@@ -38,6 +40,7 @@ class Mirror:
         self.wanted_until = anyio.current_time() + self._present_for_s
         if position < self.reader.cursor:
             before, self.reader = self.reader, self.actor.attach(position)
+            self.asked = position
             before.leave()
 
     def leave(self, sequence: int) -> None:
@@ -78,7 +81,7 @@ class Mirrors:
             if key in self._mirrors:
                 self._mirrors[key].ask_again(word.position, word.sequence)
                 return
-            mirror = Mirror(actor, actor.attach(word.position), self._present_for_s, word.sequence)
+            mirror = Mirror(actor, word.position, self._present_for_s, word.sequence)
         except RateLimited:
             return
         self._mirrors[key] = mirror
@@ -109,7 +112,12 @@ class Mirrors:
             return
         brief = mirror.actor.brief
         word = ShowEvents(
-            tenant_id=brief.scope.tenant_id, turn_id=brief.turn_id, epoch=brief.epoch, events=shown(events)
+            tenant_id=brief.scope.tenant_id,
+            turn_id=brief.turn_id,
+            epoch=brief.epoch,
+            asked=mirror.asked,
+            reach=mirror.reader.cursor,
+            events=shown(events),
         )
         await self._bus.tell(reader, word)
         if len(events) < _MANY and not mirror.reader.ended:

@@ -12,7 +12,7 @@ import pytest
 
 from domain.clock import SystemClock
 from domain.ids import OwnerId, TenantId, TurnId
-from domain.providers.events import Completed, Finish, ProviderEvent, TextDelta
+from domain.providers.events import Completed, Finish, ProviderEvent, TextDelta, ToolName, ToolStart
 from domain.providers.request import ProviderRequest
 from domain.streaming.channel import Receiver
 from domain.streaming.events import Delta, Done, Numbered, StreamStarted
@@ -35,6 +35,8 @@ from tests.unit.domain.streaming.samples import DONE
 LIMITS = StreamLimits(reader_deadline=timedelta(hours=1))
 LOOKS_EVERY = timedelta(milliseconds=50)
 WORDS = [f"word{number} " for number in range(200)]
+SCRIPT = [TextDelta(word) for word in WORDS]
+TOO_MANY = 1500
 BRIEF = a_brief(on_disconnect=OnDisconnect.CONTINUE)
 STARTED = StreamStarted(request_id=str(BRIEF.request_id), message_id=str(BRIEF.message_id), is_new_turn=False)
 Two: TypeAlias = tuple[Process, Process]
@@ -59,8 +61,11 @@ class LossyBus:
 class Owner:
     """Runs the turn, which says a word whenever it is told to go on."""
 
-    def __init__(self, process: Process, present_for: timedelta = PRESENT_FOR) -> None:
+    def __init__(
+        self, process: Process, present_for: timedelta = PRESENT_FOR, script: Sequence[ProviderEvent] = SCRIPT
+    ) -> None:
         self.process = process
+        self._script = script
         self.books = MemoryBooks()
         self.supervisor = TurnSupervisor(self.books, StreamLimits(), SystemClock().monotonic, SilentTelemetry())
         self.mirrors = Mirrors(self.supervisor, process.bus, present_for)
@@ -80,9 +85,9 @@ class Owner:
             self.may_say.release()
 
     async def _play(self, _: ProviderRequest) -> AsyncIterator[Sequence[ProviderEvent]]:
-        for word in WORDS:
+        for event in self._script:
             await self.may_say.acquire()
-            yield [TextDelta(word)]
+            yield [event]
         yield [Completed(finish=Finish.STOP)]
 
 
@@ -157,6 +162,53 @@ async def test_several_followers_of_one_process_each_get_all_they_missed(two: Tw
         reader.follower.leave()
         owner.say(100)
     assert [number for number, _ in late.got] == list(range(41, 102))
+
+
+async def test_a_follower_that_joins_late_ends_no_other_of_its_process_that_is_a_little_behind(two: Two) -> None:
+    owner = Owner(two[0], script=[TextDelta("a")] * (TOO_MANY + 3))
+    async with owner.telling() as first, anyio.create_task_group() as tasks:
+        first.leave()
+        reader = Reader(two[1], owner)
+        tasks.start_soon(reader.read)
+        for said in range(100, TOO_MANY + 1, 100):
+            owner.say(100)
+            await reader.has(said + 1)
+        lost: list[ShowEvents] = []
+        two[1].inbox.on(ShowEvents, lost.append)
+        owner.say(1)
+        await until(lambda: bool(lost))
+        late = Reader(two[1], owner, beside=reader)
+        tasks.start_soon(late.read)
+        await late.has(TOO_MANY + 2)
+        await reader.has(TOO_MANY + 2)
+        owner.say(2)
+    assert [number for number, _ in reader.got] == list(range(1, TOO_MANY + 6))
+    assert [number for number, _ in late.got] == [1, *range(TOO_MANY + 2, TOO_MANY + 6)]
+    assert late.text == reader.text
+
+
+@pytest.mark.parametrize("position", [0, 1, 400])
+async def test_a_follower_catches_up_with_a_turn_that_has_said_much_and_no_text(two: Two, position: int) -> None:
+    owner = Owner(two[0], script=[ToolStart("k", ToolName.WEB_SEARCH)] * (TOO_MANY + 2))
+    async with owner.telling() as first, anyio.create_task_group() as tasks:
+        first.leave()
+        owner.say(TOO_MANY)
+        await until(lambda: owner.supervisor.running_turns()[0].feed.next_number == TOO_MANY + 2)
+        reader = Reader(two[1], owner, position)
+        shown: list[ShowEvents] = []
+
+        def show(word: ShowEvents) -> None:
+            shown.append(word)
+            reader.followers.show(word)
+
+        two[1].inbox.on(ShowEvents, show)
+        tasks.start_soon(reader.read)
+        await until(lambda: bool(shown))
+        owner.say(1)
+        await reader.has(TOO_MANY + 2)
+        owner.say(1)
+    numbers = [number for number, _ in reader.got]
+    assert numbers == [*([] if position == 1 else [1]), *range(TOO_MANY + 2, TOO_MANY + 5)]
 
 
 @pytest.mark.parametrize("seed", range(10))

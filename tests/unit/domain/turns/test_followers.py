@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import anyio
@@ -59,10 +60,16 @@ class Elsewhere:
     def follow(self, row: Row, position: int = 0, turn: Followed = TURN) -> Follower:
         return self.followers.follow(turn, OWNER, [] if position else [(1, STARTED)], position, row)
 
-    def show(self, *events: Numbered, turn: Followed = TURN) -> None:
-        self.followers.show(
-            ShowEvents(tenant_id=turn.tenant_id, turn_id=turn.turn_id, epoch=turn.epoch, events=shown(events))
+    def show(self, *events: Numbered, turn: Followed = TURN, asked: int = 1, reach: int | None = None) -> None:
+        word = ShowEvents(
+            tenant_id=turn.tenant_id,
+            turn_id=turn.turn_id,
+            epoch=turn.epoch,
+            asked=asked,
+            reach=events[-1][0] if reach is None else reach,
+            events=shown(events),
         )
+        self.followers.show(word)
 
 
 def a_follower(row: Row, position: int = 0, *, interval: timedelta = SOON) -> Follower:
@@ -241,8 +248,48 @@ async def test_all_text_at_once_replaces_what_an_earlier_connection_told() -> No
     elsewhere = Elsewhere(interval=HOUR)
     follower = elsewhere.follow(Row(None), position=5)
     await settled_at(follower)
-    elsewhere.show((1, STARTED), (2000, DELTA), (2001, DONE))
+    elsewhere.show((1, STARTED), (2000, DELTA), (2001, DONE), asked=5)
     assert numbers(await read_all(follower)) == [1, 2000, 2001]
+
+
+async def test_all_text_at_once_for_another_follower_is_not_told_and_what_is_missing_is_asked_for() -> None:
+    elsewhere = Elsewhere(interval=HOUR)
+    follower = elsewhere.follow(Row(None), position=5)
+    await settled_at(follower)
+    elsewhere.show((6, DELTA))
+    assert numbers(await follower.receive()) == [6]
+    elsewhere.show((1, STARTED), (8, DELTA))
+    while len(elsewhere.asked) < 2:
+        assert await follower.receive() == []
+    assert elsewhere.asked == [5, 6]
+    elsewhere.show((7, DELTA), (8, DELTA), (9, ERROR), asked=6)
+    assert numbers(await read_all(follower)) == [7, 8, 9]
+
+
+async def test_all_text_at_once_for_another_follower_asks_for_nothing_where_nothing_is_missing() -> None:
+    elsewhere = Elsewhere(interval=HOUR)
+    follower = elsewhere.follow(Row(None), position=8)
+    await settled_at(follower)
+    elsewhere.show((1, STARTED), (8, DELTA))
+    elsewhere.show((9, ERROR))
+    assert numbers(await read_all(follower)) == [9]
+    assert elsewhere.asked == [8]
+
+
+@pytest.mark.parametrize(("position", "told"), [(0, [1, 2001, 2002]), (1, [2001, 2002]), (5, [1, 2001, 2002])])
+async def test_a_start_without_text_says_how_far_it_reaches(position: int, told: list[int]) -> None:
+    elsewhere = Elsewhere(interval=HOUR)
+    follower = elsewhere.follow(Row(None), position)
+    elsewhere.show((1, STARTED), asked=max(position, 1), reach=2000)
+    elsewhere.show((2001, DELTA), (2002, DONE))
+    assert numbers(await read_all(follower)) == told
+
+
+async def test_after_a_start_without_text_the_row_tells_the_text() -> None:
+    row, elsewhere = Row(None, [(1, STARTED), (2500, DELTA), (2501, DONE)]), Elsewhere()
+    follower = elsewhere.follow(row)
+    elsewhere.show((1, STARTED), reach=2000)
+    assert numbers(await read_all(follower)) == [1, 2500, 2501]
 
 
 async def test_where_text_can_neither_be_appended_nor_replaced_it_ends_without_a_terminal_event() -> None:
@@ -250,7 +297,7 @@ async def test_where_text_can_neither_be_appended_nor_replaced_it_ends_without_a
     first, second = shown_late.follow(Row(None)), found_late.follow(Row(None, None, TOLD))
     for elsewhere in (shown_late, found_late):
         elsewhere.show((2, DELTA))
-    shown_late.show((1, STARTED), (2000, DELTA))
+    shown_late.show((1, STARTED), (2000, DELTA), asked=2)
     assert numbers(await read_all(first)) == numbers(await read_all(second)) == [1, 2]
 
 
@@ -279,7 +326,8 @@ async def test_what_a_newer_program_shows_is_left_out(caplog: pytest.LogCaptureF
     elsewhere = Elsewhere(interval=HOUR)
     follower = elsewhere.follow(Row(None), position=2)
     unknown = tuple(ShownEvent(3, "of_tomorrow", each.data) for each in shown([(3, DELTA)]))
-    elsewhere.followers.show(ShowEvents(tenant_id=TENANT, turn_id=TURN.turn_id, epoch=TURN.epoch, events=unknown))
+    turn: dict[str, Any] = {"tenant_id": TENANT, "turn_id": TURN.turn_id, "epoch": TURN.epoch}
+    elsewhere.followers.show(ShowEvents(**turn, asked=2, reach=3, events=unknown))
     elsewhere.show((3, ERROR))
     assert await read_all(follower) == [(3, ERROR)]
     assert [record.msg for record in caplog.records] == ["shown_events_not_understood"]
