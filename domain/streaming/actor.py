@@ -72,10 +72,10 @@ class TurnActor:
         """Publishes the first event, so that it is there before anybody can join; the rest is `run`."""
         self.feed.publish(self._started(is_new_turn=True))
 
-    def attach(self, position: int) -> Receiver:
-        """A further reader, who has had the events up to `position`. Raises RateLimited."""
+    def attach(self, position: int, instead_of: Receiver | None = None) -> Receiver:
+        """A further reader, or one `instead_of` another, who has had what is up to `position`. Raises RateLimited."""
         started = self._started(is_new_turn=False)
-        return self.feed.join(position, started, lambda: self.transcript.text, self._limits)
+        return self.feed.join(position, started, lambda: self.transcript.text, self._limits, instead_of)
 
     async def run(self) -> None:
         try:

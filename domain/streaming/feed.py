@@ -43,14 +43,21 @@ class Feed:
         """A reader of everything from here on; if nobody begins to read by then, it counts as left."""
         return self._admit(self._log.last, (), reader_deadline)
 
-    def join(self, position: int, started: StreamStarted, said: Callable[[], str], limits: StreamLimits) -> Receiver:
+    def join(
+        self,
+        position: int,
+        started: StreamStarted,
+        said: Callable[[], str],
+        limits: StreamLimits,
+        instead_of: Receiver | None = None,
+    ) -> Receiver:
         """A further reader, who has had the events up to `position`: it gets the others as they were first sent.
 
         Where the log begins later it gets all that was `said` in one event. In both forms `started` stands for the
         first event. A position that is still to come is waited for. Raises RateLimited when the turn has as many
-        readers as it may have.
+        readers as it may have; `instead_of`, which is about to leave, does not count.
         """
-        if len(self._receivers) >= limits.max_readers:
+        if sum(reader is not instead_of for reader in self._receivers) >= limits.max_readers:
             raise RateLimited("This turn has as many readers as it may have.", retry_after=BUSY)
         missed = self._missed(position, started, said)
         return self._admit(max(position, self._log.last), missed, limits.reader_deadline)

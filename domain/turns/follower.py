@@ -75,7 +75,6 @@ class Follower:
         """What the owner shows, be it doubled or with gaps: what does not fit is left out or asked for again."""
         if self._over or not events:
             return
-        self._look_at = anyio.current_time() + self._interval_s
         self._is_shown = True
         if _is_condensed(events, reach):
             self._take_condensed(events, asked, reach)
@@ -160,6 +159,7 @@ class Follower:
         """Events that stand for everything up to `reach`: without any text so far, there may be none."""
         self._events.extend(events)
         self._has_told, self._position = True, reach
+        self._look_at = anyio.current_time() + self._interval_s
         if events:
             self._told, last = events[-1]
             self._over = isinstance(last, Done | TurnError)

@@ -165,6 +165,16 @@ async def test_a_turn_has_at_most_eight_readers() -> None:
     turn.join(0)
 
 
+async def test_who_joins_instead_of_another_takes_its_place() -> None:
+    turn = Turn()
+    joined = [turn.feed.join(0, AGAIN, str, StreamLimits()) for _ in range(7)]
+    instead = turn.feed.join(0, AGAIN, str, StreamLimits(), instead_of=joined[0])
+    joined[0].leave()
+    assert not instead.ended
+    with pytest.raises(RateLimited):
+        turn.feed.join(0, AGAIN, str, StreamLimits(), instead_of=joined[0])
+
+
 async def test_a_turn_is_deserted_when_the_last_who_joined_has_left_too() -> None:
     turn = Turn()
     joined = turn.join(0)
