@@ -65,7 +65,7 @@ class Followers:
             return
         try:
             events = seen(word.events)
-        except ValueError:
+        except (ValueError, RecursionError):
             _log.warning("shown_events_not_understood")
             return
         for follower in tuple(followers):

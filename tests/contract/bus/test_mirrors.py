@@ -261,7 +261,7 @@ async def test_the_turn_ends_at_once_when_the_last_follower_says_that_it_leaves(
         await until(lambda: owner.books.committed == 1, within_s=1)
 
 
-async def test_a_word_of_leaving_that_comes_late_ends_nothing() -> None:
+async def test_a_word_of_leaving_that_comes_late_or_means_another_turn_ends_nothing() -> None:
     exchange = Exchange()
     owner, reading = Owner(on_one_loop(exchange)), on_one_loop(exchange)
     shown: list[ShowEvents] = []
@@ -274,6 +274,10 @@ async def test_a_word_of_leaving_that_comes_late_ends_nothing() -> None:
         owner.mirrors.leave(LeaveTurn(**turn, reader=reading.owner, sequence=1))
         owner.say(1)
         await until(lambda: bool(shown) and shown[-1].events[-1].number == 2)
+        for other in ({"tenant_id": TenantId(uuid4())}, {"epoch": BRIEF.epoch + 1}):
+            owner.mirrors.leave(LeaveTurn(**{**turn, **other}, reader=reading.owner, sequence=4))
+        owner.say(1)
+        await until(lambda: shown[-1].events[-1].number == 3)
         owner.mirrors.leave(LeaveTurn(**turn, reader=reading.owner, sequence=4))
         await until(lambda: owner.books.committed == 1)
 
@@ -334,6 +338,27 @@ async def test_a_turn_with_as_many_readers_as_it_may_have_is_not_shown_and_goes_
         await until(lambda: owner.books.committed == 1)
         reader.told = [(1, STARTED), (201, Delta("text", "".join(WORDS))), (202, DONE)]
     assert [number for number, _ in reader.got] == [1, 201, 202]
+
+
+async def test_a_follower_gets_what_was_lost_on_its_way_while_the_turn_has_its_most_readers() -> None:
+    exchange = Exchange()
+    owner, process = Owner(on_one_loop(exchange)), on_one_loop(exchange)
+    async with owner.telling(), anyio.create_task_group() as tasks:
+        for _ in range(6):
+            owner.supervisor.attach(BRIEF.turn_id, 0)
+        reader = Reader(process, owner)
+        tasks.start_soon(reader.read)
+        owner.say(1)
+        await reader.has(2)
+        lost: list[ShowEvents] = []
+        process.inbox.on(ShowEvents, lost.append)
+        owner.say(1)
+        await until(lambda: bool(lost))
+        process.inbox.on(ShowEvents, reader.followers.show)
+        owner.say(1)
+        await reader.has(4)
+        reader.follower.leave()
+    assert [number for number, _ in reader.got] == [1, 2, 3, 4]
 
 
 @pytest.mark.redis

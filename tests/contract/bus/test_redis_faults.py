@@ -97,7 +97,17 @@ async def test_garbage_on_the_channel_is_passed_over(redis_server: RedisServer) 
         over_redis(redis_server.url) as other,
         Redis.from_url(redis_server.url) as admin,
     ):
-        for garbage in (b"", b"\xff", b"{}", b'{"type":"of_tomorrow"}', b'{"type":"stop_turn","epoch":1}'):
+        deep = b'{"type":"stop_turn","of_tomorrow":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+        wrong = (
+            b"",
+            b"\xff",
+            b"{}",
+            b'{"type":"of_tomorrow"}',
+            b'{"type":"stop_turn","epoch":1}',
+            b'{"type":"\xff"}',
+            deep,
+        )
+        for garbage in wrong:
             assert await admin.publish(f"mini_chat:owner:{other.owner}", garbage) == 1
         message = a_stop()
         await one.bus.tell(other.owner, message)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import anyio
+import msgspec
 import pytest
 
 from domain.errors import ChatNotFound, DomainError, RateLimited, ServiceUnavailable
@@ -308,6 +309,16 @@ async def test_an_end_that_was_not_shown_is_found_in_the_row() -> None:
     assert await read_all(follower) == [(6, DELTA), (7, DONE)]
 
 
+async def test_what_does_not_fit_puts_off_no_look_at_the_row() -> None:
+    elsewhere = Elsewhere(interval=timedelta(milliseconds=50))
+    follower = elsewhere.follow(Row(None, None, TOLD))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read_all, follower)
+        while not follower.ended:
+            elsewhere.show((4, DELTA))
+            await anyio.sleep(0.005)
+
+
 async def test_what_is_shown_of_another_turn_or_under_another_owner_is_not_told() -> None:
     elsewhere = Elsewhere(interval=HOUR)
     follower = elsewhere.follow(Row(None), position=2)
@@ -322,10 +333,19 @@ async def test_what_is_shown_of_another_turn_or_under_another_owner_is_not_told(
     assert await read_all(follower) == [(3, ERROR)]
 
 
-async def test_what_a_newer_program_shows_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("of_tomorrow", b"{}"),
+        ("tool", b'{"phase":"start","name":"x","details":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}"),
+        ("tool", b'{"phase":"start","name":"x","details":{"a":"\xff"}}'),
+    ],
+    ids=["kind", "depth", "encoding"],
+)
+async def test_what_is_not_understood_is_left_out(caplog: pytest.LogCaptureFixture, kind: str, data: bytes) -> None:
     elsewhere = Elsewhere(interval=HOUR)
     follower = elsewhere.follow(Row(None), position=2)
-    unknown = tuple(ShownEvent(3, "of_tomorrow", each.data) for each in shown([(3, DELTA)]))
+    unknown = (ShownEvent(3, kind, msgspec.Raw(data)),)
     turn: dict[str, Any] = {"tenant_id": TENANT, "turn_id": TURN.turn_id, "epoch": TURN.epoch}
     elsewhere.followers.show(ShowEvents(**turn, asked=2, reach=3, events=unknown))
     elsewhere.show((3, ERROR))
