@@ -36,7 +36,7 @@ bench *args: _dev
 
 # how fast a turn is stopped and joined, and what many readers of one turn cost
 bench-turns *args: _dev
-    python -m bench.engine {{ args }}
+    python -m bench.turns {{ args }}
 
 # a token for the development server: just token --tenant acme --user ada
 token *args: _runtime

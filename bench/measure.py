@@ -88,7 +88,7 @@ async def abandoned(target: Target, server: Server, load: Load, upstream: Server
     with anyio.fail_after(_DEADLINE_SECONDS):
         async with _load_generator(plan, server.directory) as generator:
             left_ns = (await _outcome(generator)).left_ns
-        closed_ns = await _closes(upstream, left_ns)
+        closed_ns = await closes(upstream, left_ns)
     return [(closed_ns[stream] - left_ns[stream]) / 1_000_000 for stream in left_ns]
 
 
@@ -100,7 +100,11 @@ async def _peak_kib(server: Server, generator: ChildProcess) -> int:
     return peak_kib
 
 
-async def _closes(upstream: Server, left: Collection[str]) -> dict[str, int]:
+async def closes(upstream: Server, left: Collection[str]) -> dict[str, int]:
+    """When the model server saw the connection of each stream that was left close, in monotonic nanoseconds.
+
+    Raises WrongStream when one stays open.
+    """
     closed_ns: dict[str, int] = {}
     async with aiohttp.ClientSession() as session:
         with anyio.move_on_after(_CLOSE_WITHIN_SECONDS):

@@ -1,4 +1,4 @@
-"""`python -m bench.engine`: how fast a turn is stopped and joined, and what many readers of one turn cost.
+"""`python -m bench.turns`: how fast a turn is stopped and joined, and what many readers of one turn cost.
 
 All on one server process with its own PostgreSQL and a local model server, from the sending of a request to the
 first sign of what it asked for. Wall-clock times: run it on a machine that does nothing else.
@@ -18,6 +18,7 @@ import aiohttp
 import anyio
 import msgspec
 
+from bench.measure import closes
 from bench.process_costs import costs_of
 from bench.report import Gate
 from bench.streams import Call, Stream
@@ -101,7 +102,7 @@ async def cancelling(directory: Path) -> Gate:
                 await anyio.sleep(_CANCEL_EVERY_S)
                 sent_ns[name] = time.monotonic_ns()
                 tasks.start_soon(_cancel, session, bench.server.url + turn.path)
-        closed_ns = await _closed(bench.upstream)
+        closed_ns = await closes(bench.upstream, names)
         lags_ms = [(closed_ns[name] - sent_ns[name]) / 1_000_000 for name in names]
     return _latency(f"cancel to upstream closed, {_RUNNING} running, p99", lags_ms, limit_ms=50)
 
@@ -110,11 +111,6 @@ async def _cancel(session: aiohttp.ClientSession, turn: str) -> None:
     async with session.post(f"{turn}/cancel") as response:
         if (await response.json()).get("state") != "cancelled":
             raise RuntimeError(f"not cancelled: {await response.text()}")
-
-
-async def _closed(upstream: Server) -> dict[str, int]:
-    async with aiohttp.ClientSession() as session, session.get(f"{upstream.url}/closed") as response:
-        return msgspec.json.decode(await response.read(), type=dict[str, int])
 
 
 async def attaching(directory: Path) -> Gate:
