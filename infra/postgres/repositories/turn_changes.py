@@ -3,13 +3,13 @@
 from typing import Final
 
 import asyncpg
-from sqlalchemy import and_, func, select, true, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from domain.ids import ChatId, RequestId, TurnId
 from domain.scope import AccessScope
-from domain.turns.models import LATEST, TurnName, TurnState
+from domain.turns.models import TurnName, TurnState
 from domain.turns.mutations import Aim, Target
 from infra.postgres.connection_pool import driver_of
 from infra.postgres.orm.chat import ChatRow
@@ -17,6 +17,7 @@ from infra.postgres.orm.message import MessageRow
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.prepared import Prepared
 from infra.postgres.repositories.bound import OUR_LIVE_CHAT, OUR_TURN, TENANT, bound
+from infra.postgres.repositories.named_turn import NamedTurn
 
 _Newer = aliased(TurnRow, name="newer")
 
@@ -30,7 +31,7 @@ _is_superseded = (
     )
     .exists()
 )
-_OF_THE_CHAT: Final = (
+_TARGET: Final = NamedTurn(
     select(
         TurnRow.id,
         TurnRow.request_id,
@@ -39,18 +40,8 @@ _OF_THE_CHAT: Final = (
         and_(TurnRow.deleted_at.is_(None), ~_is_superseded).label("is_newest"),
         MessageRow.content,
         MessageRow.metadata_.label("metadata"),
-    )
-    .join(MessageRow, and_(MessageRow.tenant_id == TurnRow.tenant_id, MessageRow.id == TurnRow.user_message_id))
-    .where(TurnRow.tenant_id == ChatRow.tenant_id, TurnRow.chat_id == ChatRow.id)
-    .correlate(ChatRow)
-)
-_named = _OF_THE_CHAT.where(TurnRow.request_id == bound("request_id")).lateral("named")
-_newest = _OF_THE_CHAT.where(TurnRow.deleted_at.is_(None)).order_by(TurnRow.user_seq.desc()).limit(1).lateral("newest")
-_NAMED: Final = Prepared(
-    select(ChatRow.revision, _named).select_from(ChatRow).outerjoin(_named, true()).where(OUR_LIVE_CHAT)
-)
-_NEWEST: Final = Prepared(
-    select(ChatRow.revision, _newest).select_from(ChatRow).outerjoin(_newest, true()).where(OUR_LIVE_CHAT)
+    ).join(MessageRow, and_(MessageRow.tenant_id == TurnRow.tenant_id, MessageRow.id == TurnRow.user_message_id)),
+    ChatRow.revision,
 )
 
 _may_go = and_(OUR_TURN, TurnRow.state != TurnState.RUNNING.value, TurnRow.deleted_at.is_(None))
@@ -89,11 +80,7 @@ class PostgresChanges:
         self._ours = {"b_tenant_id": scope.tenant_id, "b_user_id": scope.user_id}
 
     async def aim(self, chat_id: ChatId, name: TurnName) -> Aim | None:
-        place, driver = {**self._ours, "b_chat_id": chat_id}, driver_of(self._connection)
-        if name == LATEST:
-            row = await _NEWEST.one(driver, place)
-        else:
-            row = await _NAMED.one(driver, {**place, "b_request_id": name})
+        row = await _TARGET.find(driver_of(self._connection), self._ours, chat_id, name)
         if row is None:
             return None
         return Aim(target=None if row["id"] is None else _target(row))

@@ -3,20 +3,18 @@
 from typing import Final
 
 import asyncpg
-from sqlalchemy import func, select, true
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import ChatId, MessageId, OwnerId, RequestId, TurnId
 from domain.providers.events import Finish
 from domain.scope import AccessScope
-from domain.turns.models import LATEST, TurnLookup, TurnName, TurnState, TurnStatus
+from domain.turns.models import TurnLookup, TurnName, TurnState, TurnStatus
 from infra.postgres.connection_pool import driver_of
-from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.turn import TurnRow
-from infra.postgres.prepared import Prepared
-from infra.postgres.repositories.bound import OUR_LIVE_CHAT, bound
+from infra.postgres.repositories.named_turn import NamedTurn
 
-_OF_THE_CHAT: Final = (
+_STATUS: Final = NamedTurn(
     select(
         TurnRow.id,
         TurnRow.request_id,
@@ -35,13 +33,7 @@ _OF_THE_CHAT: Final = (
         TurnRow.deleted_at,
         TurnRow.replaced_by_request_id,
     )
-    .where(TurnRow.tenant_id == ChatRow.tenant_id, TurnRow.chat_id == ChatRow.id)
-    .correlate(ChatRow)
 )
-_named = _OF_THE_CHAT.where(TurnRow.request_id == bound("request_id")).lateral("named")
-_newest = _OF_THE_CHAT.where(TurnRow.deleted_at.is_(None)).order_by(TurnRow.user_seq.desc()).limit(1).lateral("newest")
-_NAMED: Final = Prepared(select(_named).select_from(ChatRow).outerjoin(_named, true()).where(OUR_LIVE_CHAT))
-_NEWEST: Final = Prepared(select(_newest).select_from(ChatRow).outerjoin(_newest, true()).where(OUR_LIVE_CHAT))
 
 
 class PostgresStatuses:
@@ -49,15 +41,10 @@ class PostgresStatuses:
 
     def __init__(self, connection: AsyncConnection, scope: AccessScope) -> None:
         self._connection = connection
-        self._scope = scope
+        self._ours = {"b_tenant_id": scope.tenant_id, "b_user_id": scope.user_id}
 
     async def find(self, chat_id: ChatId, name: TurnName) -> TurnLookup | None:
-        place = {"b_tenant_id": self._scope.tenant_id, "b_user_id": self._scope.user_id, "b_chat_id": chat_id}
-        driver = driver_of(self._connection)
-        if name == LATEST:
-            row = await _NEWEST.one(driver, place)
-        else:
-            row = await _NAMED.one(driver, place | {"b_request_id": name})
+        row = await _STATUS.find(driver_of(self._connection), self._ours, chat_id, name)
         if row is None:
             return None
         return TurnLookup(turn=None if row["id"] is None else _status(row, chat_id))
