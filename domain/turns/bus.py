@@ -7,52 +7,53 @@ import msgspec
 
 from domain.ids import OwnerId, TenantId, TurnId
 from domain.streaming.models import StopReason
+from domain.streaming.ports import TurnBrief
 from domain.turns.shown_events import ShownEvent
 
 
-class StopTurn(msgspec.Struct, frozen=True, kw_only=True, tag="stop_turn"):
-    """Somebody wants the turn to end; the row says so as well."""
+class TurnWord(msgspec.Struct, frozen=True, kw_only=True):
+    """What every message names: a turn under one owner."""
 
     tenant_id: TenantId
     turn_id: TurnId
     epoch: int
+
+    def means(self, brief: TurnBrief) -> bool:
+        """Whoever handles a word has to ask: it may be late, or not be meant for the turn of that id here."""
+        return (self.tenant_id, self.turn_id, self.epoch) == (brief.scope.tenant_id, brief.turn_id, brief.epoch)
+
+
+class StopTurn(TurnWord, frozen=True, kw_only=True, tag="stop_turn"):
+    """Somebody wants the turn to end; the row says so as well."""
+
     reason: StopReason
 
 
-class FollowTurn(msgspec.Struct, frozen=True, kw_only=True, tag="follow_turn"):
+class FollowTurn(TurnWord, frozen=True, kw_only=True, tag="follow_turn"):
     """Somebody in the process `reader` reads the turn from after `position` on; told now and then while it does.
 
     `sequence` grows with each word of that process about the reading of turns, so that a late one shows.
     """
 
-    tenant_id: TenantId
-    turn_id: TurnId
-    epoch: int
     position: int
     reader: OwnerId
     sequence: int
 
 
-class LeaveTurn(msgspec.Struct, frozen=True, kw_only=True, tag="leave_turn"):
+class LeaveTurn(TurnWord, frozen=True, kw_only=True, tag="leave_turn"):
     """Nobody in the process `reader` reads the turn any more."""
 
-    tenant_id: TenantId
-    turn_id: TurnId
-    epoch: int
     reader: OwnerId
     sequence: int
 
 
-class ShowEvents(msgspec.Struct, frozen=True, kw_only=True, tag="show_events"):
+class ShowEvents(TurnWord, frozen=True, kw_only=True, tag="show_events"):
     """Events of a turn, for those in the receiving process who read it.
 
     They stand for everything after `asked` up to `reach`: where that was not kept, they tell the whole turn so far in
     short, which suits nobody but who asked from there.
     """
 
-    tenant_id: TenantId
-    turn_id: TurnId
-    epoch: int
     asked: int
     reach: int
     events: tuple[ShownEvent, ...]

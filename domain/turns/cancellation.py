@@ -111,9 +111,7 @@ def stopping_when_told(supervisor: TurnSupervisor) -> Callable[[StopTurn], None]
 
     def stop(word: StopTurn) -> None:
         actor = supervisor.find(word.turn_id)
-        if actor is None:
-            return
-        if (actor.brief.scope.tenant_id, actor.brief.epoch) == (word.tenant_id, word.epoch):
+        if actor is not None and word.means(actor.brief):
             actor.stop(word.reason)
 
     return stop

@@ -12,7 +12,6 @@ from domain.ids import OwnerId, TurnId
 from domain.streaming.actor import TurnActor
 from domain.streaming.channel import ReaderDropped
 from domain.streaming.events import Numbered
-from domain.streaming.ports import TurnBrief
 from domain.streaming.supervisor import TurnSupervisor
 from domain.turns.bus import Bus, FollowTurn, LeaveTurn, ShowEvents
 from domain.turns.follower import ASKED_AGAIN_AFTER
@@ -75,7 +74,7 @@ class Mirrors:
         actor = self._supervisor.find(word.turn_id)
         if actor is None or actor.feed.closed or self._tasks is None:
             return
-        if not _means(word, actor.brief):
+        if not word.means(actor.brief):
             return
         key = (word.turn_id, word.reader)
         try:
@@ -91,7 +90,7 @@ class Mirrors:
     def leave(self, word: LeaveTurn) -> None:
         """The handler of processes that have nobody left to read a turn."""
         mirror = self._mirrors.get((word.turn_id, word.reader))
-        if mirror is not None and _means(word, mirror.actor.brief):
+        if mirror is not None and word.means(mirror.actor.brief):
             mirror.leave(word.sequence)
 
     async def _show(self, mirror: Mirror, reader: OwnerId) -> None:
@@ -123,7 +122,3 @@ class Mirrors:
         await self._bus.tell(reader, word)
         if len(events) < _MANY and not mirror.reader.ended:
             await anyio.sleep(_GATHERED_FOR.total_seconds())
-
-
-def _means(word: FollowTurn | LeaveTurn, brief: TurnBrief) -> bool:
-    return (word.tenant_id, word.turn_id, word.epoch) == (brief.scope.tenant_id, brief.turn_id, brief.epoch)
