@@ -4,27 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from domain.streaming.events import (
-    Citations,
-    Delta,
-    Done,
-    Numbered,
-    StreamEvent,
-    StreamStarted,
-    Tool,
-    TurnError,
-)
+from domain.streaming.events import NAMES, Numbered, StreamEvent
 
 COMMENT = b": ping\n\n"
 
-NAMES: dict[type[StreamEvent], bytes] = {
-    StreamStarted: b"stream_started",
-    Delta: b"delta",
-    Tool: b"tool",
-    Citations: b"citations",
-    Done: b"done",
-    TurnError: b"error",
-}
+_NAMES: dict[type[StreamEvent], bytes] = {kind: name.encode() for kind, name in NAMES.items()}
 
 _json = msgspec.json.Encoder()
 
@@ -37,7 +21,7 @@ def frames(events: Sequence[Numbered]) -> bytes:
 
 
 def frame(number: int, event: StreamEvent) -> bytes:
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, NAMES[type(event)], _json.encode(event))
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, _NAMES[type(event)], _json.encode(event))
 
 
 def ping(number: int) -> bytes:

@@ -1,5 +1,6 @@
 """The events of one turn as its readers get them; members stand in wire order (api.md 4.2)."""
 
+from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -63,6 +64,16 @@ class TurnError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 StreamEvent: TypeAlias = StreamStarted | Delta | Tool | Citations | Done | TurnError
+
+NAMES: Final[Mapping[type[StreamEvent], str]] = {
+    StreamStarted: "stream_started",
+    Delta: "delta",
+    Tool: "tool",
+    Citations: "citations",
+    Done: "done",
+    TurnError: "error",
+}
+"""Of the events, wherever they are told."""
 
 Numbered: TypeAlias = tuple[int, StreamEvent]
 """An event and its number in the turn, counted from 1."""

@@ -10,7 +10,7 @@ from domain.errors import RateLimited
 from domain.streaming.channel import Receiver
 from domain.streaming.condensed import condensed
 from domain.streaming.event_log import EventLog
-from domain.streaming.events import Citations, Numbered, StreamEvent, StreamStarted
+from domain.streaming.events import FIRST_NUMBER, Citations, Numbered, StreamEvent, StreamStarted
 from domain.streaming.models import BUSY, StreamLimits
 from domain.streaming.phase import Grammar
 
@@ -68,7 +68,7 @@ class Feed:
             return []
         if self._log.holds(position + 1):
             missed = self._log.since(position)
-            return missed if position else [(1, started), *missed[1:]]
+            return missed if position else [(FIRST_NUMBER, started), *missed[1:]]
         _, last = self._log.since(newest - 1)[0]
         return condensed(started, said(), (last,) if isinstance(last, Citations) else (), newest)
 

@@ -5,17 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
-from domain.streaming.events import Citations, Delta, Done, Numbered, StreamEvent, StreamStarted, Tool, TurnError
+from domain.streaming.events import NAMES, Numbered, StreamEvent
 
-_KINDS: Final[Mapping[str, Any]] = {
-    "stream_started": StreamStarted,
-    "delta": Delta,
-    "tool": Tool,
-    "citations": Citations,
-    "done": Done,
-    "error": TurnError,
-}
-_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+_KINDS: Final[Mapping[str, Any]] = {name: kind for kind, name in NAMES.items()}
 
 
 class ShownEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -26,7 +18,7 @@ class ShownEvent(msgspec.Struct, frozen=True, array_like=True):
 
 def shown(events: Sequence[Numbered]) -> tuple[ShownEvent, ...]:
     return tuple(
-        ShownEvent(number, _NAMES[type(event)], msgspec.Raw(msgspec.json.encode(event))) for number, event in events
+        ShownEvent(number, NAMES[type(event)], msgspec.Raw(msgspec.json.encode(event))) for number, event in events
     )
 
 

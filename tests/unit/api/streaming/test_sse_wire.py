@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.streaming.sse_wire import COMMENT, NAMES, frame, frames, ping
+from api.streaming.sse_wire import COMMENT, frame, frames, ping
 from domain.providers.events import Citation, Span
 from domain.streaming.events import (
+    NAMES,
     Citations,
     Delta,
     Done,
