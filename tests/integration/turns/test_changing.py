@@ -1,6 +1,7 @@
 """Retry, edit and delete on a real database: what comes, what goes, and what a refusal leaves alone."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from domain.streaming.events import StreamStarted
 from domain.streaming.models import StopReason
 from domain.streaming.ports import OnDisconnect
 from domain.subject import Subject
+from domain.telemetry.trace_context import new_trace
 from domain.turns.models import LATEST, TurnName, TurnState
 from domain.turns.service import Conversation
 from tests.fakes.providers import FunctionProvider, saying
@@ -279,6 +281,16 @@ async def test_nobody_else_changes_a_turn(engine: Engine, who: Subject, chat_id:
     with pytest.raises(Forbidden):
         await engine.removal.remove(replace(who, roles=frozenset({"viewer"})), chat_id, old)
     assert await said(engine, who, chat_id) == ["Hello", "Yes."]
+
+
+async def test_an_answer_that_was_deleted_before_it_was_read_is_told_to_nobody(
+    engine: Engine, who: Subject, chat_id: ChatId
+) -> None:
+    conversation = await engine.send(who, chat_id)
+    await engine.supervisor.wait_idle(timedelta(seconds=5))
+    await engine.removal.remove(who, chat_id, LATEST)
+    with pytest.raises(RequestIdConflict):
+        await engine.turns.outcome(who, conversation, new_trace())
 
 
 async def test_the_turns_of_a_deleted_chat_are_not_found(engine: Engine, who: Subject, chat_id: ChatId) -> None:
