@@ -5,6 +5,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from domain.filters import Filter, OrderKey
+
 T = TypeVar("T")
 
 
@@ -21,13 +23,25 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """`order` is total. `members` are those of the items that will be looked at, None for all of them: the others may
+    hold anything. `counted`: how many rows the filter lets through, pages aside.
+    """
+
     limit: int
+    order: tuple[OrderKey, ...] = ()
+    filter: Filter | None = None
     position: Position | None = None
+    members: frozenset[str] | None = None
+    counted: bool = False
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """Items in list order whatever the direction of travel; None where nothing lies beyond that edge."""
+    """Items in list order whatever the direction of travel; None where nothing lies beyond that edge.
+
+    `count` is there when the query asked for it.
+    """
 
     items: tuple[T, ...]
     next: Position | None = None
     previous: Position | None = None
+    count: int | None = None
