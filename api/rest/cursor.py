@@ -23,13 +23,13 @@ _SEAL_BYTES = 32
 
 
 class ListName(msgspec.Struct, frozen=True, kw_only=True):
-    """Which list, in which order, of whom."""
+    """Which list, of whom; `rows` holds the options that decide which rows there are."""
 
     resource: str
-    order: str
     tenant_id: TenantId
     user_id: UserId
     parent: ChatId | None = None
+    rows: tuple[tuple[str, str], ...] = ()
 
 
 class CursorKeys(msgspec.Struct, frozen=True, kw_only=True):

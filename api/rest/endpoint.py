@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from litestar.handlers import BaseRouteHandler
 
+from api.rest.list_spec import ListSpec
 from domain.auth.policy import Action
 from domain.errors import DomainError
 
@@ -18,6 +19,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     `starts_work`: refused while the process drains. `streams`: the answer is an event stream.
     `resumes`: it begins after a position that the caller names, and may be that nothing follows.
     `turn_codes`: a turn's own codes are answers too, because the route waits for its end.
+    `lists`: the answer is a page of this list.
     """
 
     action: Action
@@ -26,7 +28,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     streams: bool = False
     resumes: bool = False
     turn_codes: bool = False
-    lists: bool = False
+    lists: ListSpec[Any] | None = None
 
 
 def endpoint(
@@ -36,7 +38,7 @@ def endpoint(
     streams: bool = False,
     resumes: bool = False,
     turn_codes: bool = False,
-    lists: bool = False,
+    lists: ListSpec[Any] | None = None,
 ) -> dict[str, Any]:
     """The `opt` of a route handler."""
     declared = Endpoint(

@@ -12,6 +12,7 @@ from litestar.routes.base import BaseRoute
 from api.rest.codes import CODES, Code
 from api.rest.endpoint import Endpoint, declared_by
 from api.rest.openapi_examples import ANSWERS, EVENT_STREAM, REQUESTS
+from api.rest.openapi_lists import list_parameters
 from api.rest.problems import MEDIA_TYPE
 from domain.errors import Fault
 from domain.streaming.failures import KINDS
@@ -27,21 +28,7 @@ _ON_EVERY_V1_ROUTE = (
     "service_unavailable",
 )
 _WITH_BODY = ("request_timeout", "unsupported_content_type")
-_ON_LISTS = ("not_implemented",)
-_LIST_PARAMETERS: tuple[dict[str, Any], ...] = (
-    {
-        "name": "limit",
-        "in": "query",
-        "description": "Page size; above 100 it is lowered to 100. `$top` is an alias.",
-        "schema": {"type": "integer", "minimum": 1, "default": 20},
-    },
-    {
-        "name": "cursor",
-        "in": "query",
-        "description": "A position from `page_info` of an earlier page.",
-        "schema": {"type": "string", "maxLength": 2048},
-    },
-)
+_ON_LISTS = ("invalid_cursor", "invalid_limit", "not_implemented")
 _RESUME_PARAMETERS: tuple[dict[str, Any], ...] = (
     {
         "name": "Last-Event-ID",
@@ -119,7 +106,7 @@ def _parameters(route: HTTPRoute, handler: HTTPRouteHandler, endpoint: Endpoint 
         return in_path
     return [
         *in_path,
-        *(_LIST_PARAMETERS if endpoint.lists else ()),
+        *(() if endpoint.lists is None else list_parameters(endpoint.lists)),
         *(_RESUME_PARAMETERS if endpoint.resumes else ()),
     ]
 
@@ -157,7 +144,7 @@ def _codes_of(handler: HTTPRouteHandler, endpoint: Endpoint) -> set[str]:
     codes = {*_ON_EVERY_V1_ROUTE, *(refusal.code for refusal in endpoint.refusals)}
     if handler.parsed_data_field is not None:
         codes.update(_WITH_BODY)
-    if endpoint.lists:
+    if endpoint.lists is not None:
         codes.update(_ON_LISTS)
     if endpoint.turn_codes:
         codes.update(KINDS)

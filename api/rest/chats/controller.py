@@ -1,20 +1,24 @@
 """Chats over HTTP (api.md 3.3)."""
 
-from typing import Any
+from typing import Any, Final
 
 from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from api.rest.chats.schemas import ChatOut, ChatPageOut, ChatPatchIn, NewChatIn
-from api.rest.cursor import Cursors, ListName
+from api.rest.cursor import Cursors
 from api.rest.endpoint import endpoint
+from api.rest.list_spec import NO_OWN_OPTIONS, ListSpec
 from api.rest.listing import Listing
 from domain.auth.policy import Action
+from domain.chats.listing import CHAT_LIST
 from domain.chats.service import ChatService
-from domain.errors import ChatNotFound, InvalidCursor, InvalidLimit, InvalidModel
+from domain.errors import ChatNotFound, InvalidModel
 from domain.ids import ChatId
 from domain.subject import Subject
+
+CHATS: Final = ListSpec(resource="chats", shape=CHAT_LIST, item=ChatOut, own=NO_OWN_OPTIONS)
 
 
 class ChatController(Controller):
@@ -43,7 +47,7 @@ class ChatController(Controller):
         status_code=200,
         operation_id="mini_chat.list_chats",
         summary="List the caller's chats, newest activity first",
-        opt=endpoint(Action.LIST_CHATS, InvalidCursor, InvalidLimit, lists=True),
+        opt=endpoint(Action.LIST_CHATS, lists=CHATS),
     )
     async def list_chats(
         self,
@@ -52,13 +56,7 @@ class ChatController(Controller):
         chats: NamedDependency[ChatService],
         cursors: NamedDependency[Cursors],
     ) -> Response[ChatPageOut]:
-        name = ListName(
-            resource="chats",
-            order="updated_at desc,id desc",
-            tenant_id=subject.tenant_id,
-            user_id=subject.user_id,
-        )
-        listing = Listing(request, cursors, name)
+        listing = Listing(request, cursors, CHATS, subject)
         page = await chats.list(subject, listing.query)
         info = listing.page_info(page)
         items = tuple(ChatOut.of(chat) for chat in page.items)

@@ -12,7 +12,6 @@ from domain.pagination import Position, Travel
 
 NAME = ListName(
     resource="messages",
-    order="seq asc",
     tenant_id=TenantId(UUID(int=1)),
     user_id=UserId(UUID(int=2)),
     parent=ChatId(UUID(int=3)),
@@ -37,7 +36,7 @@ def test_a_cursor_is_short_and_needs_no_escaping_in_a_query() -> None:
     "other",
     [
         replace(NAME, resource="chats"),
-        replace(NAME, order="seq desc"),
+        replace(NAME, rows=(("deleted", "only"),)),
         replace(NAME, tenant_id=TenantId(UUID(int=7))),
         replace(NAME, user_id=UserId(UUID(int=7))),
         replace(NAME, parent=ChatId(UUID(int=7))),

@@ -1,0 +1,70 @@
+"""The query string of a list request: which options were given, as text (api.md 2.1)."""
+
+import re
+from collections.abc import Collection, Mapping
+from urllib.parse import parse_qsl
+
+from api.rest.refusals import NotOffered
+from domain.errors import InvalidLimit, InvalidRequest
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 100
+
+_MAX_OPTIONS = 100
+_MAX_NAME_SHOWN = 64
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_LIMITS = ("limit", "$top")
+_ON_EVERY_LIST = frozenset({*_LIMITS, "cursor"})
+_KNOWN = frozenset(
+    {
+        "$filter", "$orderby", "$select", "$count", "include", "tz", "deleted",
+        "$skip", "$skiptoken", "$expand", "$search", "$apply", "$compute", "$levels", "$index", "$format",
+        "$schemaversion",
+    }
+)  # fmt: skip
+
+
+def options_of(query: bytes, own: Collection[str]) -> dict[str, str]:
+    """The options of one list, `own` being those that not every list has. Names without `$` nobody knows are ignored.
+
+    Raises InvalidRequest and NotOffered.
+    """
+    try:
+        pairs = parse_qsl(query.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_OPTIONS)
+    except ValueError:
+        raise InvalidRequest.of("query", "The query string cannot be read.", "syntax") from None
+    options: dict[str, str] = {}
+    for name, value in pairs:
+        if "\0" in name or "\0" in value:
+            raise InvalidRequest.of("query", "Text must not contain U+0000.", "invalid_value")
+        if name not in _ON_EVERY_LIST and name not in own:
+            _refuse_unless_harmless(name)
+            continue
+        if name in options:
+            raise InvalidRequest.of(name, "This option is given twice.", "duplicate")
+        options[name] = value
+    return options
+
+
+def limit_of(options: Mapping[str, str]) -> int:
+    """Raises InvalidRequest and InvalidLimit."""
+    values = {_integer(name, options[name]) for name in _LIMITS if name in options}
+    if len(values) > 1:
+        raise InvalidRequest.of("$top", "This differs from limit.", "invalid_value")
+    limit = min(values.pop(), MAX_LIMIT) if values else DEFAULT_LIMIT
+    if limit < 1:
+        raise InvalidLimit
+    return limit
+
+
+def _refuse_unless_harmless(name: str) -> None:
+    if name in _KNOWN:
+        raise NotOffered.of(name)
+    if name.startswith("$"):
+        raise InvalidRequest.of(name[:_MAX_NAME_SHOWN], "There is no such option.", "unknown_option")
+
+
+def _integer(name: str, text: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise InvalidRequest.of(name, "This is not an integer.", "type")
+    return int(text)
