@@ -6,7 +6,7 @@ The names and kinds of the fields are the only ones a caller can reach (api.md 2
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -24,10 +24,30 @@ Value: TypeAlias = str | UUID | datetime | int | bool | None
 """A literal of the kind of its field. Times are in UTC; only a nullable field meets None."""
 
 
+_HELD: Final = {
+    Kind.STRING: str,
+    Kind.UUID: UUID,
+    Kind.TIME: datetime,
+    Kind.INTEGER: int,
+    Kind.BOOL: bool,
+}
+_LARGEST_INTEGER: Final = 2**63 - 1
+
+
 class Field(msgspec.Struct, frozen=True):
     name: str
     kind: Kind
     nullable: bool = False
+
+    def admits(self, value: Value) -> bool:
+        """Whether a row could hold it here."""
+        if value is None:
+            return self.nullable
+        if not isinstance(value, _HELD[self.kind]) or isinstance(value, bool) is not (self.kind is Kind.BOOL):
+            return False
+        if isinstance(value, datetime):
+            return value.tzinfo is not None
+        return not isinstance(value, int) or -_LARGEST_INTEGER - 1 <= value <= _LARGEST_INTEGER
 
 
 class Operator(Enum):

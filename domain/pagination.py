@@ -1,11 +1,12 @@
 """Pages over a total order: a position is the key of an edge row, never an offset."""
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Generic, TypeVar
 
 import msgspec
 
-from domain.filters import Filter, OrderKey
+from domain.filters import Filter, OrderKey, Value
 
 T = TypeVar("T")
 
@@ -16,15 +17,20 @@ class Travel(Enum):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Just beyond the row with these order keys, seen in the direction of travel. Keys are JSON scalars as text."""
+    """Just beyond the row with these order keys, seen in the direction of travel."""
 
-    keys: tuple[str, ...]
+    keys: tuple[Value, ...]
     travel: Travel
+
+    def fits(self, order: Sequence[OrderKey]) -> bool:
+        """Whether a row of a list in that order could have these keys."""
+        pairs = zip(order, self.keys, strict=False)
+        return len(order) == len(self.keys) and all(key.field.admits(value) for key, value in pairs)
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """`order` is total. `members` are those of the items that will be looked at, None for all of them: the others may
-    hold anything. `counted`: how many rows the filter lets through, pages aside.
+    """`order` is total; without it the list has its own. `members` are those of the items that will be looked at, None
+    for all of them: the others may hold anything. `counted`: how many rows the filter lets through, pages aside.
     """
 
     limit: int

@@ -8,16 +8,20 @@ The seal covers the position and everything that names the list, so a cursor of 
 import hashlib
 import hmac
 from base64 import b64decode, urlsafe_b64encode
+from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
 from domain.errors import InvalidCursor
+from domain.filters import Value
 from domain.ids import ChatId, TenantId, UserId
-from domain.pagination import Position
+from domain.pagination import Position, Travel
 
 MAX_LENGTH = 2048
 
-_VERSION = 1
+_VERSION = 2
+_UUID = 1
 _KEY_ID_BYTES = 4
 _SEAL_BYTES = 32
 
@@ -47,7 +51,7 @@ class Cursors:
             self._keys.setdefault(_key_id(keys.previous), keys.previous)
 
     def seal(self, name: ListName, position: Position) -> str:
-        payload = msgspec.msgpack.encode(position)
+        payload = msgspec.msgpack.encode((position.travel, [_written(key) for key in position.keys]))
         token = self._current + _seal(self._keys[self._current], name, payload) + payload
         return urlsafe_b64encode(token).rstrip(b"=").decode("ascii")
 
@@ -59,7 +63,19 @@ class Cursors:
         key = self._keys.get(key_id)
         if key is None or not hmac.compare_digest(seal, _seal(key, name, payload)):
             raise InvalidCursor
-        return msgspec.msgpack.decode(payload, type=Position)
+        travel, keys = _DECODER.decode(payload)
+        return Position(keys=keys, travel=travel)
+
+
+def _written(key: Value) -> msgspec.msgpack.Ext | Value:
+    return msgspec.msgpack.Ext(_UUID, key.bytes) if isinstance(key, UUID) else key
+
+
+def _read(_: int, key: memoryview) -> UUID:
+    return UUID(bytes=bytes(key))
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(tuple[Travel, tuple[Any, ...]], ext_hook=_read)
 
 
 def _seal(key: bytes, name: ListName, payload: bytes) -> bytes:

@@ -1,60 +1,117 @@
 """Pages by key: a page starts beside the row it left off at, so it costs the same however far down the list."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, literal, tuple_
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    SQLColumnExpression,
+    UnaryExpression,
+    and_,
+    false,
+    literal_column,
+    or_,
+    true,
+    tuple_,
+)
 
 from domain.errors import InvalidCursor
+from domain.filters import OrderKey, Value
 from domain.pagination import Page, PageQuery, Position, Travel
+from infra.postgres.list_columns import ListColumns, bound
 
 T = TypeVar("T")
 
 _TURNED: Final = {Travel.FORWARD: Travel.BACKWARD, Travel.BACKWARD: Travel.FORWARD}
+_KEY: Final = "order_key_"
 
 
-class Keyset(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """A total order: all `columns` in one direction, and their values of an item as the text a position carries.
+class Keyset(msgspec.Struct, frozen=True, kw_only=True):
+    """A total order over the columns of a list. The rows it asks for carry their keys beside their own columns."""
 
-    `parse` raises ValueError for text that is no key of this list.
-    """
-
-    columns: tuple[InstrumentedAttribute[Any], ...]
-    descending: bool
-    parse: Callable[[tuple[str, ...]], tuple[object, ...]]
-    keys_of: Callable[[T], tuple[str, ...]]
+    columns: ListColumns
+    order: tuple[OrderKey, ...]
 
     def beside(self, statement: Select[*tuple[Any, ...]], query: PageQuery) -> Select[*tuple[Any, ...]]:
         """The rows beyond the position, nearest first, one more than asked for. Raises InvalidCursor."""
-        descending = self.descending is not (_travel(query) is Travel.BACKWARD)
+        keys = [self._key(key, turned=_travel(query) is Travel.BACKWARD) for key in self.order]
         if query.position is not None:
-            statement = statement.where(self._beyond(query.position, descending=descending))
-        order = (column.desc() if descending else column.asc() for column in self.columns)
-        return statement.order_by(*order).limit(query.limit + 1)
+            if not query.position.fits(self.order):
+                raise InvalidCursor
+            statement = statement.where(_beyond(keys, query.position.keys))
+        shown: list[Any] = [key.column.label(f"{_KEY}{place}") for place, key in enumerate(keys)]
+        # In the text, not bound: a plan for any number of rows would not be the plan for a page.
+        limit: ColumnElement[int] = literal_column(str(query.limit + 1))
+        return statement.add_columns(*shown).order_by(*(key.ordered() for key in keys)).limit(limit)
 
-    def page(self, found: Sequence[T], query: PageQuery) -> Page[T]:
+    def page(self, found: Sequence[Row[*tuple[Any, ...]]], query: PageQuery, item_of: Callable[[Any], T]) -> Page[T]:
         """What `beside` found, cut to the limit and in list order; which edges have a position: api.md 2.6."""
         travel = _travel(query)
-        items = tuple(found[: query.limit])
-        ahead = Position(keys=self.keys_of(items[-1]), travel=travel) if len(found) > query.limit else None
+        rows = found[: query.limit]
+        items = tuple(item_of(row) for row in rows)
+        ahead = Position(keys=self._keys_of(rows[-1]), travel=travel) if len(found) > query.limit else None
         if query.position is None:
             return Page(items=items, next=ahead)
-        nearest = self.keys_of(items[0]) if items else query.position.keys
+        nearest = self._keys_of(rows[0]) if rows else query.position.keys
         behind = Position(keys=nearest, travel=_TURNED[travel])
         if travel is Travel.BACKWARD:
             return Page(items=items[::-1], next=behind, previous=ahead)
         return Page(items=items, next=ahead, previous=behind)
 
-    def _beyond(self, position: Position, *, descending: bool) -> ColumnElement[bool]:
-        try:
-            keys = self.parse(position.keys)
-        except ValueError:
-            raise InvalidCursor from None
-        row = tuple_(*self.columns)
-        edge = tuple_(*(literal(key, column.type) for key, column in zip(keys, self.columns, strict=True)))
-        return row < edge if descending else row > edge
+    def _key(self, key: OrderKey, *, turned: bool) -> "_Key":
+        return _Key(key=key, column=self.columns[key.field.name], descending=key.descending is not turned)
+
+    def _keys_of(self, row: Row[*tuple[Any, ...]]) -> tuple[Value, ...]:
+        return tuple(getattr(row, f"{_KEY}{place}") for place in range(len(self.order)))
+
+
+class _Key(msgspec.Struct, frozen=True, kw_only=True):
+    """One key in the direction in which rows are fetched. Null is the smallest value."""
+
+    key: OrderKey
+    column: SQLColumnExpression[Any]
+    descending: bool
+
+    @property
+    def nullable(self) -> bool:
+        return self.key.field.nullable
+
+    def ordered(self) -> UnaryExpression[Any]:
+        if not self.nullable:
+            return self.column.desc() if self.descending else self.column.asc()
+        return self.column.desc().nulls_last() if self.descending else self.column.asc().nulls_first()
+
+    def same(self, value: Value) -> ColumnElement[bool]:
+        return self.column.is_(None) if value is None else self.column == bound(self.key.field, value)
+
+    def further(self, value: Value) -> ColumnElement[bool]:
+        if value is None:
+            return false() if self.descending else self.column.is_not(None)
+        if not self.descending:
+            return self.column > bound(self.key.field, value)
+        smaller = self.column < bound(self.key.field, value)
+        return or_(smaller, self.column.is_(None)) if self.nullable else smaller
+
+    def not_before(self, value: Value) -> ColumnElement[bool]:
+        """Says nothing new beside the full condition, but an index can start at it."""
+        if self.nullable:
+            return true()
+        edge = bound(self.key.field, value)
+        return self.column <= edge if self.descending else self.column >= edge
+
+
+def _beyond(keys: Sequence[_Key], values: Sequence[Value]) -> ColumnElement[bool]:
+    if len({key.descending for key in keys}) == 1 and not any(key.nullable for key in keys):
+        row = tuple_(*(key.column for key in keys))
+        edge = tuple_(*(bound(key.key.field, value) for key, value in zip(keys, values, strict=True)))
+        return row < edge if keys[0].descending else row > edge
+    pairs = list(zip(keys, values, strict=True))
+    tied = [and_(true(), *(key.same(value) for key, value in pairs[:place])) for place in range(len(pairs))]
+    beyond = (and_(same, key.further(value)) for same, (key, value) in zip(tied, pairs, strict=True))
+    return and_(keys[0].not_before(values[0]), or_(*beyond))
 
 
 def _travel(query: PageQuery) -> Travel:

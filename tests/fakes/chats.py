@@ -1,30 +1,20 @@
 """The port Chats over tables in memory."""
 
-from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 from anyio.lowlevel import checkpoint
 from msgspec.structs import replace
 
+from domain.chats.listing import CHAT_LIST
 from domain.chats.models import Chat, Deletion, NewChat, RunningTurn
-from domain.clock import utc_text
 from domain.ids import ChatId
 from domain.pagination import Page, PageQuery
 from domain.scope import AccessScope
 from domain.turns.models import TurnState
-from tests.fakes.paging import ListOrder
+from tests.fakes.paging import MemoryList
 from tests.fakes.tables import ChatRecord, View
 
-
-def _parse_keys(keys: tuple[str, ...]) -> tuple[datetime, UUID]:
-    moment, chat_id = keys
-    return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f%z"), UUID(chat_id)
-
-
-_NEWEST_ACTIVITY_FIRST: Final = ListOrder[Chat](
-    keys_of=lambda chat: (utc_text(chat.updated_at), str(chat.id)), parse=_parse_keys, descending=True
-)
+_LIST: Final = MemoryList[Chat](shape=CHAT_LIST, value_of=lambda chat, field: getattr(chat, field.name))
 
 
 async def stop_nothing(_: AccessScope, __: RunningTurn) -> None:
@@ -60,7 +50,7 @@ class MemoryChats:
     async def page(self, query: PageQuery) -> Page[Chat]:
         await checkpoint()
         live = [self._counted(record.chat) for record in self._view.tables.chats.values() if self._view.owns(record)]
-        return _NEWEST_ACTIVITY_FIRST.page(live, query)
+        return _LIST.page(live, query)
 
     async def rename(self, chat_id: ChatId, title: str) -> Chat | None:
         await checkpoint()

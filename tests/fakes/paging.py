@@ -1,57 +1,83 @@
 """Pages of a list that is all in memory, by the definition rather than by a query."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cmp_to_key
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from domain.errors import InvalidCursor
+from domain.filters import Field, ListShape, OrderKey, Value
 from domain.pagination import Page, PageQuery, Position, Travel
+from tests.fakes.filters import truth
 
 T = TypeVar("T")
 
 
-class ListOrder(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """`parse` brings keys into a form that compares, and raises ValueError for keys of another list."""
+class MemoryList(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """`value_of` an item is what it has in a field of the list."""
 
-    keys_of: Callable[[T], tuple[str, ...]]
-    parse: Callable[[tuple[str, ...]], tuple[Any, ...]]
-    descending: bool
+    shape: ListShape
+    value_of: Callable[[T, Field], Value]
 
     def page(self, items: Iterable[T], query: PageQuery) -> Page[T]:
-        ordered = sorted(items, key=self._rank, reverse=self.descending)
-        if query.position is None:
-            return Page(items=tuple(ordered[: query.limit]), next=self._next(ordered, query))
-        before, after = self._split(ordered, query.position)
-        if query.position.travel is Travel.FORWARD:
-            shown = tuple(after[: query.limit])
-            previous = Position(keys=self._edge(shown[:1], query.position), travel=Travel.BACKWARD)
-            return Page(items=shown, next=self._next(after, query), previous=previous)
-        shown = tuple(before[-query.limit :])
-        onwards = Position(keys=self._edge(shown[-1:], query.position), travel=Travel.FORWARD)
-        return Page(items=shown, next=onwards, previous=self._previous(before, query))
+        order = query.order or self.shape.default_order
+        ordered = self.ordered([item for item in items if self._passes(item, query)], order)
+        page = self._cut(ordered, query, order)
+        return msgspec.structs.replace(page, count=len(ordered)) if query.counted else page
 
-    def _next(self, rest: Sequence[T], query: PageQuery) -> Position | None:
-        if len(rest) <= query.limit:
-            return None
-        return Position(keys=self.keys_of(rest[query.limit - 1]), travel=Travel.FORWARD)
+    def ordered(self, items: Sequence[T], order: Sequence[OrderKey]) -> list[T]:
+        def compared(left: tuple[Value, ...], right: tuple[Value, ...]) -> int:
+            return _compared(order, left, right)
 
-    def _previous(self, rest: Sequence[T], query: PageQuery) -> Position | None:
-        if len(rest) <= query.limit:
-            return None
-        return Position(keys=self.keys_of(rest[-query.limit]), travel=Travel.BACKWARD)
+        ranks = {id(item): cmp_to_key(compared)(self._keys(item, order)) for item in items}
+        return sorted(items, key=lambda item: ranks[id(item)])
 
-    def _edge(self, edge: Sequence[T], position: Position) -> tuple[str, ...]:
-        return self.keys_of(edge[0]) if edge else position.keys
+    def _cut(self, ordered: Sequence[T], query: PageQuery, order: Sequence[OrderKey]) -> Page[T]:
+        limit, position = query.limit, query.position
+        if position is None:
+            further = self._beside(order, ordered[limit - 1], Travel.FORWARD) if len(ordered) > limit else None
+            return Page(items=tuple(ordered[:limit]), next=further)
+        before, after = self._split(ordered, position, order)
+        if position.travel is Travel.FORWARD:
+            further = self._beside(order, after[limit - 1], Travel.FORWARD) if len(after) > limit else None
+            back = self._beside(order, after[0], Travel.BACKWARD) if after else _turned(position)
+            return Page(items=tuple(after[:limit]), next=further, previous=back)
+        further = self._beside(order, before[-limit], Travel.BACKWARD) if len(before) > limit else None
+        back = self._beside(order, before[-1], Travel.FORWARD) if before else _turned(position)
+        return Page(items=tuple(before[-limit:]), next=back, previous=further)
 
-    def _split(self, ordered: Sequence[T], position: Position) -> tuple[Sequence[T], Sequence[T]]:
-        try:
-            here = self.parse(position.keys)
-        except ValueError:
-            raise InvalidCursor from None
-        smaller = [item for item in ordered if self._rank(item) < here]
-        larger = [item for item in ordered if self._rank(item) > here]
-        return (larger, smaller) if self.descending else (smaller, larger)
+    def _split(
+        self, ordered: Sequence[T], position: Position, order: Sequence[OrderKey]
+    ) -> tuple[Sequence[T], Sequence[T]]:
+        if not position.fits(order):
+            raise InvalidCursor
+        places = [(_compared(order, self._keys(item, order), position.keys), item) for item in ordered]
+        return [item for place, item in places if place < 0], [item for place, item in places if place > 0]
 
-    def _rank(self, item: T) -> tuple[Any, ...]:
-        return self.parse(self.keys_of(item))
+    def _beside(self, order: Sequence[OrderKey], item: T, travel: Travel) -> Position:
+        return Position(keys=self._keys(item, order), travel=travel)
+
+    def _passes(self, item: T, query: PageQuery) -> bool:
+        return query.filter is None or truth(query.filter, lambda field: self.value_of(item, field)) is True
+
+    def _keys(self, item: T, order: Sequence[OrderKey]) -> tuple[Value, ...]:
+        return tuple(self.value_of(item, key.field) for key in order)
+
+
+def _compared(order: Sequence[OrderKey], left: Sequence[Value], right: Sequence[Value]) -> int:
+    """Below zero when `left` comes first."""
+    for key, one, other in zip(order, left, right, strict=True):
+        if one != other:
+            comes_first = _rank(one) < _rank(other)
+            return -1 if comes_first is not key.descending else 1
+    return 0
+
+
+def _rank(value: Value) -> tuple[bool, Any]:
+    return value is not None, value
+
+
+def _turned(position: Position) -> Position:
+    travel = Travel.BACKWARD if position.travel is Travel.FORWARD else Travel.FORWARD
+    return Position(keys=position.keys, travel=travel)

@@ -1,20 +1,19 @@
 """The chats of one owner."""
 
-from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
 
 from sqlalchemy import Row, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.chats.listing import CHAT_LIST
 from domain.chats.models import Chat, Deletion, NewChat, RunningTurn
-from domain.clock import utc_text
 from domain.ids import ChatId, OwnerId, TurnId, UserId
 from domain.pagination import Page, PageQuery
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
 from domain.turns.models import TurnState
 from infra.postgres.keyset import Keyset
+from infra.postgres.list_columns import ListColumns, by_code_point
 from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.message import MessageRow
 from infra.postgres.orm.turn import TurnRow
@@ -45,20 +44,15 @@ _MESSAGE_COUNT: Final = (
 )
 
 
-def _parse_keys(keys: tuple[str, ...]) -> tuple[datetime, UUID]:
-    updated_at, chat_id = keys
-    moment = datetime.fromisoformat(updated_at)
-    if utc_text(moment) != updated_at:
-        raise ValueError
-    return moment, UUID(chat_id)
-
-
-_NEWEST_ACTIVITY_FIRST: Final = Keyset[Chat](
-    columns=(ChatRow.updated_at, ChatRow.id),
-    descending=True,
-    parse=_parse_keys,
-    keys_of=lambda chat: (utc_text(chat.updated_at), str(chat.id)),
-)
+_LIST_COLUMNS: Final[ListColumns] = {
+    "id": ChatRow.id,
+    "title": by_code_point(ChatRow.title),
+    "created_at": ChatRow.created_at,
+    "updated_at": ChatRow.updated_at,
+    "model": by_code_point(ChatRow.model),
+    "is_favorite": ChatRow.is_favorite,
+    "is_temporary": ChatRow.is_temporary,
+}
 
 
 class PostgresChats:
@@ -91,9 +85,10 @@ class PostgresChats:
         return None if row is None else _chat(row)
 
     async def page(self, query: PageQuery) -> Page[Chat]:
+        keyset = Keyset(columns=_LIST_COLUMNS, order=query.order or CHAT_LIST.default_order)
         statement = select(*_COLUMNS, _MESSAGE_COUNT).where(live_chats(self._scope))
-        rows = await self._connection.execute(_NEWEST_ACTIVITY_FIRST.beside(statement, query))
-        return _NEWEST_ACTIVITY_FIRST.page([_chat(row) for row in rows], query)
+        rows = await self._connection.execute(keyset.beside(statement, query))
+        return keyset.page(rows.all(), query, _chat)
 
     async def rename(self, chat_id: ChatId, title: str) -> Chat | None:
         statement = (

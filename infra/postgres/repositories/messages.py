@@ -7,11 +7,13 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import ChatId, MessageId, RequestId
+from domain.messages.listing import MESSAGE_LIST
 from domain.messages.models import Message, Role
 from domain.pagination import Page, PageQuery
 from domain.providers.events import Citation, Finish
 from domain.scope import AccessScope
 from infra.postgres.keyset import Keyset
+from infra.postgres.list_columns import ListColumns, by_code_point
 from infra.postgres.orm.message import MessageRow
 from infra.postgres.scoping import in_live_chat, of_tenant
 
@@ -31,23 +33,13 @@ MESSAGE_COLUMNS: Final = (
     MessageRow.output_tokens,
 )
 
-_LARGEST_SEQ: Final = 2**63 - 1
-
-
-def _parse_keys(keys: tuple[str, ...]) -> tuple[int]:
-    (text,) = keys
-    seq = int(text)
-    if str(seq) != text or not 0 <= seq <= _LARGEST_SEQ:
-        raise ValueError
-    return (seq,)
-
-
-_AS_SAID: Final = Keyset[Message](
-    columns=(MessageRow.seq,),
-    descending=False,
-    parse=_parse_keys,
-    keys_of=lambda message: (str(message.seq),),
-)
+_LIST_COLUMNS: Final[ListColumns] = {
+    "id": MessageRow.id,
+    "role": by_code_point(MessageRow.role),
+    "created_at": MessageRow.created_at,
+    "seq": MessageRow.seq,
+    "model": by_code_point(MessageRow.model),
+}
 
 
 class PostgresMessages:
@@ -64,8 +56,9 @@ class PostgresMessages:
             MessageRow.deleted_at.is_(None),
             in_live_chat(self._scope, chat_id),
         )
-        rows = await self._connection.execute(_AS_SAID.beside(statement, query))
-        return _AS_SAID.page([message_of(row) for row in rows], query)
+        keyset = Keyset(columns=_LIST_COLUMNS, order=query.order or MESSAGE_LIST.default_order)
+        rows = await self._connection.execute(keyset.beside(statement, query))
+        return keyset.page(rows.all(), query, message_of)
 
 
 def message_of(row: Row[*tuple[Any, ...]]) -> Message:

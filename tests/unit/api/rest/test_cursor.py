@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -7,6 +8,7 @@ from msgspec.structs import replace
 
 from api.rest.cursor import MAX_LENGTH, CursorKeys, Cursors, ListName
 from domain.errors import InvalidCursor
+from domain.filters import Value
 from domain.ids import ChatId, TenantId, UserId
 from domain.pagination import Position, Travel
 
@@ -16,12 +18,22 @@ NAME = ListName(
     user_id=UserId(UUID(int=2)),
     parent=ChatId(UUID(int=3)),
 )
-POSITION = Position(keys=("2026-03-01T09:30:00.000000Z", str(UUID(int=9))), travel=Travel.BACKWARD)
+POSITION = Position(keys=(datetime(2026, 3, 1, 9, 30, tzinfo=UTC), UUID(int=9)), travel=Travel.BACKWARD)
 CURSORS = Cursors(CursorKeys(current=b"a" * 32))
 
 
-@given(st.lists(st.text(max_size=50), max_size=4), st.sampled_from(Travel))
-def test_a_position_survives_the_journey(keys: list[str], travel: Travel) -> None:
+KEYS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(max_size=50),
+    st.uuids(),
+    st.datetimes(timezones=st.just(UTC)),
+)
+
+
+@given(st.lists(KEYS, max_size=4), st.sampled_from(Travel))
+def test_a_position_survives_the_journey(keys: list[Value], travel: Travel) -> None:
     position = Position(keys=tuple(keys), travel=travel)
     assert CURSORS.open(NAME, CURSORS.seal(NAME, position)) == position
 
@@ -49,7 +61,7 @@ def test_a_cursor_of_another_list_does_not_open(other: ListName) -> None:
 
 
 def test_no_changed_character_goes_unnoticed() -> None:
-    cursor = CURSORS.seal(NAME, Position(keys=("12",), travel=Travel.FORWARD))
+    cursor = CURSORS.seal(NAME, Position(keys=(12,), travel=Travel.FORWARD))
     for index in range(len(cursor) - 1):
         changed = cursor[:index] + ("A" if cursor[index] != "A" else "B") + cursor[index + 1 :]
         with pytest.raises(InvalidCursor):
