@@ -1,10 +1,12 @@
-"""Who may do what: a closed table of roles and actions, and the licence that every action needs.
+"""Who may do what: a closed table of roles and actions, and the licence that using the product needs.
 
-Owning an object is not decided here: queries name tenant and owner, so a foreign object does not exist.
+Administering it needs the role alone. Owning an object is not decided here: queries name tenant and owner, so a foreign
+object does not exist.
 """
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum
+from typing import Final
 
 from domain.errors import FeatureNotLicensed, Forbidden
 from domain.subject import Subject
@@ -33,6 +35,12 @@ class Action(Enum):
     DELETE_TURN = "delete_turn"
     LIST_MODELS = "list_models"
     READ_MODEL = "read_model"
+    READ_SWITCHES = "read_switches"
+    SET_SWITCH = "set_switch"
+    READ_CATALOGUE = "read_catalogue"
+    CHANGE_CATALOGUE = "change_catalogue"
+    LIST_LIVE_TURNS = "list_live_turns"
+    ABORT_TURN = "abort_turn"
 
 
 _READING = frozenset(
@@ -57,21 +65,32 @@ _WRITING = frozenset(
         Action.DELETE_TURN,
     }
 )
+ADMINISTRATION: Final = frozenset(
+    {
+        Action.READ_SWITCHES,
+        Action.SET_SWITCH,
+        Action.READ_CATALOGUE,
+        Action.CHANGE_CATALOGUE,
+        Action.LIST_LIVE_TURNS,
+        Action.ABORT_TURN,
+    }
+)
+"""What is done under /v1/admin: it spans tenants, so no other role may have any of it."""
 
 PERMISSIONS: Mapping[str, frozenset[Action]] = {
     Role.USER: _READING | _WRITING,
     Role.VIEWER: _READING,
-    Role.ADMIN: _READING | _WRITING,
+    Role.ADMIN: _READING | _WRITING | ADMINISTRATION,
 }
 
 
 class Policy:
     def require(self, subject: Subject, action: Action) -> None:
-        """Returns only if one of the subject's roles allows the action and its licence covers it.
+        """Returns only if one of the subject's roles allows the action and its licence covers it, where it needs one.
 
         A role nobody knows allows nothing. Raises Forbidden before FeatureNotLicensed (engine.md 7.1).
         """
         if not any(action in PERMISSIONS.get(role, frozenset()) for role in subject.roles):
             raise Forbidden
-        if LICENCE_FEATURE not in subject.features:
+        if action not in ADMINISTRATION and LICENCE_FEATURE not in subject.features:
             raise FeatureNotLicensed(LICENCE_FEATURE)

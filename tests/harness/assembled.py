@@ -9,10 +9,14 @@ from pathlib import Path
 from litestar import Litestar
 from litestar.types import ASGIApp
 
+from app.authentication import dev_secret
 from app.bootstrap import build
 from app.http_app import create_framework_app, create_http_app
 from app.runtime import Runtime
 from app.settings import HttpSettings, Settings
+from domain.auth.policy import Role
+from domain.clock import SystemClock
+from infra.auth.dev import DEV_TENANT, DEV_USER, issue_dev_token
 from tests.harness.processes import free_port
 
 MAX_BODY_BYTES = 64 * 1024
@@ -26,6 +30,18 @@ def assembled_app(folder: Path, body_idle_timeout: timedelta = timedelta(seconds
 
 def assembled_framework(folder: Path) -> Litestar:
     return create_framework_app(_runtime(folder).rest, gateway_prefix="", url_prefix="/mini-chat")
+
+
+def admin_token(folder: Path) -> str:
+    """Lets the assembled application's development user administer as well."""
+    return issue_dev_token(
+        dev_secret(folder),
+        tenant=DEV_TENANT,
+        user=DEV_USER,
+        roles=[role.value for role in Role],
+        ttl=timedelta(hours=1),
+        now=SystemClock().now(),
+    )
 
 
 def _runtime(folder: Path, body_idle_timeout: timedelta = timedelta(seconds=30)) -> Runtime:

@@ -9,7 +9,7 @@ from litestar.routes import HTTPRoute
 
 from api.rest.endpoint import Endpoint, declared_by
 from api.rest.gate import Gate
-from domain.auth.policy import Action
+from domain.auth.policy import ADMINISTRATION, Action
 from tests.harness.assembled import assembled_framework
 
 WRITING = {
@@ -21,6 +21,9 @@ WRITING = {
     Action.RETRY_TURN,
     Action.EDIT_TURN,
     Action.DELETE_TURN,
+    Action.SET_SWITCH,
+    Action.CHANGE_CATALOGUE,
+    Action.ABORT_TURN,
 }
 PUBLIC = {
     "/livez",
@@ -90,6 +93,12 @@ def test_reading_methods_read_and_writing_methods_write(routes: list[Route]) -> 
     for route, declared in under_v1(routes):
         assert declared is not None
         assert ("GET" not in route.handler.http_methods) == (declared.action in WRITING), route.path
+
+
+def test_what_spans_tenants_stands_under_admin_and_nothing_else_does(routes: list[Route]) -> None:
+    for route, declared in under_v1(routes):
+        assert declared is not None
+        assert ("/v1/admin/" in route.path) == (declared.action in ADMINISTRATION), route.path
 
 
 def test_sends_are_the_work_a_draining_process_refuses(routes: list[Route]) -> None:

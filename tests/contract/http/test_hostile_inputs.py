@@ -12,7 +12,8 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 from api.rest.endpoint import declared_by
-from tests.harness.assembled import MAX_BODY_BYTES, assembled_app, assembled_framework
+from api.rest.openapi_examples import REQUESTS
+from tests.harness.assembled import MAX_BODY_BYTES, admin_token, assembled_app, assembled_framework
 from tests.harness.bridge import Answer, Body, request
 
 JSON = {"Content-Type": "application/json"}
@@ -92,10 +93,14 @@ BAD_BODIES = {
 
 
 class Case(msgspec.Struct, frozen=True):
+    """`body` is one that the route takes; `credential` lets in whoever may do everything."""
+
     method: str
     path: str
     takes_body: bool
     needs_body: bool = False
+    body: bytes = b""
+    credential: str = ""
 
     def target(self, parameter: str = SOME_ID) -> str:
         return re.sub(r"\{\w+\}", lambda _: parameter, self.path)
@@ -117,20 +122,29 @@ def cases(folder: Path) -> list[Case]:
 
 
 def _cases(folder: Path) -> Iterator[Case]:
+    token = admin_token(folder)
     for route in assembled_framework(folder).routes:
         assert isinstance(route, HTTPRoute)
         for handler in route.route_handlers:
             for method in handler.http_methods - {"OPTIONS"}:
                 body = handler.parsed_data_field
                 needed = body is not None and body.is_required
-                yield Case(str(method), route.path_format, takes_body=body is not None, needs_body=needed)
+                yield Case(
+                    str(method),
+                    route.path_format,
+                    takes_body=body is not None,
+                    needs_body=needed,
+                    body=msgspec.json.encode(REQUESTS[str(handler.operation_id)]) if body is not None else b"",
+                    credential=f"Bearer {token}" if "/admin/" in route.path_format else "",
+                )
 
 
 async def ask(
     app: ASGIApp, case: Case, target: str, body: Body = b"", headers: dict[str, str | bytes] | None = None
 ) -> Answer:
+    credential = {"Authorization": case.credential} if case.credential else {}
     with anyio.fail_after(5):
-        return await request(app, case.method, target, {**JSON, **(headers or {})}, body)
+        return await request(app, case.method, target, {**JSON, **credential, **(headers or {})}, body)
 
 
 def assert_refused(answer: Answer, statuses: set[int], what: object) -> None:
@@ -176,7 +190,7 @@ async def test_a_body_of_another_kind_is_refused(
 ) -> None:
     for case in cases:
         if case.takes_body:
-            answer = await ask(app, case, case.target(), b'{"content":"hi","title":"t"}', headers)
+            answer = await ask(app, case, case.target(), case.body, headers)
             assert_refused(answer, {415}, (case, headers))
 
 
@@ -186,9 +200,7 @@ async def test_a_body_of_another_kind_is_refused(
 async def test_json_is_json_however_it_is_written(app: ASGIApp, cases: list[Case], content_type: str) -> None:
     for case in cases:
         if case.takes_body:
-            answer = await ask(
-                app, case, case.target(), b'{"content":"hi","title":"t"}', {"Content-Type": content_type}
-            )
+            answer = await ask(app, case, case.target(), case.body, {"Content-Type": content_type})
             assert answer.status == 503, (case, answer.body)
 
 
@@ -235,22 +247,20 @@ async def test_a_body_that_stalls_is_given_up(folder: Path, cases: list[Case]) -
 
 
 async def test_a_body_in_single_bytes_is_a_body(app: ASGIApp, cases: list[Case]) -> None:
-    async def trickled() -> AsyncIterator[bytes]:
-        for byte in b'{"content":"hi","title":"t"}':
+    async def trickled(body: bytes) -> AsyncIterator[bytes]:
+        for byte in body:
             yield bytes([byte])
 
     for case in cases:
         if case.takes_body:
-            assert (await ask(app, case, case.target(), trickled())).status == 503
+            assert (await ask(app, case, case.target(), trickled(case.body))).status == 503
 
 
 @pytest.mark.parametrize("bad_id", BAD_IDS, ids=lambda text: text[:12])
 async def test_a_bad_id_in_the_path_is_refused(app: ASGIApp, cases: list[Case], bad_id: str) -> None:
     for case in cases:
         if "{" in case.path:
-            answer = await ask(
-                app, case, case.target(bad_id), b'{"content":"hi","title":"t"}' if case.takes_body else b""
-            )
+            answer = await ask(app, case, case.target(bad_id), case.body)
             assert_refused(answer, {400, 404, 405}, (case, bad_id))
             if "{chat_id}" in case.path and answer.status == 400:
                 fault = answer.json()["errors"][0]
