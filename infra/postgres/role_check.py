@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.postgres.unusable import DatabaseUnusable
 
-OLDEST_VERSION: Final = "0004"
-NEWEST_VERSION: Final = "0004"
+OLDEST_VERSION: Final = "0005"
+NEWEST_VERSION: Final = "0005"
 
 GLOBAL_TABLES: Final = frozenset({"schema_migrations"})
 """The tables of the schema that hold no tenant's data; every other one is behind row-level security."""

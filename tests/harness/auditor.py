@@ -50,6 +50,11 @@ _CHECKS: Final = {
             AND turn.replaced_by_request_id = heir.request_id
         WHERE heir.kind IN ('retry', 'edit')
         GROUP BY heir.tenant_id, heir.id HAVING count(turn.id) <> 1""",
+    "a chat that miscounts its live messages": """
+        SELECT chat.id, chat.message_count, count(message.id)
+        FROM mini_chat.chats chat LEFT JOIN mini_chat.messages message
+            ON message.tenant_id = chat.tenant_id AND message.chat_id = chat.id AND message.deleted_at IS NULL
+        GROUP BY chat.tenant_id, chat.id HAVING chat.message_count <> count(message.id)""",
     "a session idle in a transaction": """
         SELECT pid FROM pg_stat_activity
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'

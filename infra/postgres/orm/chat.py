@@ -11,7 +11,10 @@ from infra.postgres.orm.base import TenantRow
 
 
 class ChatRow(TenantRow):
-    """`last_seq` numbers its messages; `revision` grows with every change of its history."""
+    """`last_seq` numbers its messages; `revision` grows with every change of its history.
+
+    `message_count` is kept by a trigger of the messages: whoever writes them need not count.
+    """
 
     __tablename__ = "chats"
     __table_args__ = (
@@ -22,6 +25,14 @@ class ChatRow(TenantRow):
             text("updated_at DESC"),
             text("id DESC"),
             postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_chats_deleted",
+            "tenant_id",
+            "user_id",
+            text("updated_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("deleted_at IS NOT NULL"),
         ),
     )
 
@@ -34,6 +45,7 @@ class ChatRow(TenantRow):
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'::jsonb"))
     last_seq: Mapped[int] = mapped_column(server_default=text("0"))
     revision: Mapped[int] = mapped_column(server_default=text("0"))
+    message_count: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     deleted_at: Mapped[datetime | None]

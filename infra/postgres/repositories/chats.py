@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Row, func, insert, literal, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.chats.listing import CHAT_LIST
@@ -15,7 +15,6 @@ from domain.turns.models import TurnState
 from infra.postgres.keyset import Keyset
 from infra.postgres.list_columns import ListColumns, by_code_point
 from infra.postgres.orm.chat import ChatRow
-from infra.postgres.orm.message import MessageRow
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.scoping import live_chat, live_chats, of_tenant
 
@@ -27,22 +26,10 @@ _COLUMNS: Final = (
     ChatRow.is_temporary,
     ChatRow.is_favorite,
     ChatRow.metadata_.label("metadata"),
+    ChatRow.message_count,
     ChatRow.created_at,
     ChatRow.updated_at,
 )
-
-_MESSAGE_COUNT: Final = (
-    select(func.count())
-    .where(
-        MessageRow.tenant_id == ChatRow.tenant_id,
-        MessageRow.chat_id == ChatRow.id,
-        MessageRow.deleted_at.is_(None),
-    )
-    .correlate(ChatRow)
-    .scalar_subquery()
-    .label("message_count")
-)
-
 
 _LIST_COLUMNS: Final[ListColumns] = {
     "id": ChatRow.id,
@@ -74,19 +61,19 @@ class PostgresChats:
                 is_temporary=chat.is_temporary,
                 metadata_=chat.metadata,
             )
-            .returning(*_COLUMNS, literal(0).label("message_count"))
+            .returning(*_COLUMNS)
         )
         result = await self._connection.execute(statement)
         return _chat(result.one())
 
     async def get(self, chat_id: ChatId) -> Chat | None:
-        statement = select(*_COLUMNS, _MESSAGE_COUNT).where(live_chat(self._scope, chat_id))
+        statement = select(*_COLUMNS).where(live_chat(self._scope, chat_id))
         row = (await self._connection.execute(statement)).one_or_none()
         return None if row is None else _chat(row)
 
     async def page(self, query: PageQuery) -> Page[Chat]:
         keyset = Keyset(columns=_LIST_COLUMNS, order=query.order or CHAT_LIST.default_order)
-        statement = select(*_COLUMNS, _MESSAGE_COUNT).where(live_chats(self._scope))
+        statement = select(*_COLUMNS).where(live_chats(self._scope))
         rows = await self._connection.execute(keyset.beside(statement, query))
         return keyset.page(rows.all(), query, _chat)
 
@@ -95,7 +82,7 @@ class PostgresChats:
             update(ChatRow)
             .where(live_chat(self._scope, chat_id))
             .values(title=title, updated_at=func.now())
-            .returning(*_COLUMNS, _MESSAGE_COUNT)
+            .returning(*_COLUMNS)
         )
         row = (await self._connection.execute(statement)).one_or_none()
         return None if row is None else _chat(row)

@@ -139,6 +139,7 @@ class InPostgres:
             created_at=message.created_at,
             deleted_at=deleted_at,
         )
+        await self._count_messages(scope, chat_id)
 
     async def put_turn(
         self,
@@ -193,6 +194,15 @@ class InPostgres:
     async def set_activity(self, scope: AccessScope, chat_id: ChatId, moment: datetime) -> None:
         query = "UPDATE mini_chat.chats SET updated_at = $3 WHERE tenant_id = $1 AND id = $2"
         await self._back_door.execute(query, scope.tenant_id, chat_id, moment)
+
+    async def _count_messages(self, scope: AccessScope, chat_id: ChatId) -> None:
+        query = """
+            UPDATE mini_chat.chats SET message_count = (
+                SELECT count(*) FROM mini_chat.messages
+                WHERE tenant_id = $1 AND chat_id = $2 AND deleted_at IS NULL)
+            WHERE tenant_id = $1 AND id = $2"""
+        async with self._one_at_a_time:
+            await self._back_door.execute(query, scope.tenant_id, chat_id)
 
     async def _insert(self, table: str, **values: object) -> None:
         places = ", ".join(f"${number}" for number in range(1, len(values) + 1))

@@ -68,12 +68,12 @@ SCHEMA_FAULTS: Final = {
         "mini_chat.chats has another policy than the tenant's: tenant_rows"
     ),
     "UPDATE mini_chat.schema_migrations SET version_num = '0000'": (
-        "the schema is at version 0000, this program works with 0004 to 0004"
+        "the schema is at version 0000, this program works with 0005 to 0005"
     ),
     "UPDATE mini_chat.schema_migrations SET version_num = '9999'": (
-        "the schema is at version 9999, this program works with 0004 to 0004"
+        "the schema is at version 9999, this program works with 0005 to 0005"
     ),
-    "DELETE FROM mini_chat.schema_migrations": ("the schema is at version none, this program works with 0004 to 0004"),
+    "DELETE FROM mini_chat.schema_migrations": ("the schema is at version none, this program works with 0005 to 0005"),
 }
 
 
