@@ -66,8 +66,9 @@ def _literal(name: str, value: object) -> str:
         case msgspec.Struct():
             return _literal(name, msgspec.structs.asdict(value))
         case dict():
-            pairs = (f"{_quoted(key)} = {_literal(_inner(name, key), item)}" for key, item in value.items())
-            return "{ " + ", ".join(pairs) + " }" if value else "{}"
+            given = ((key, item) for key, item in value.items() if item is not None)
+            pairs = [f"{_quoted(key)} = {_literal(_inner(name, key), item)}" for key, item in given]
+            return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
         case tuple() | list() | frozenset():
             return "[" + ", ".join(_literal(name, item) for item in value) + "]"
         case _:

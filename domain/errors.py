@@ -9,6 +9,7 @@
     ├── RequestIdReused, InvalidCursor, InvalidLimit, InputTooLong,
     │   ContextBudgetExceeded                                                mismatch
     ├── RateLimited                                                          rate_limited
+    ├── QuotaExceeded                                                        quota_exhausted
     ├── BodyTooLarge                                                         too_large
     ├── UnsupportedContentType                                               unsupported
     ├── ServiceUnavailable                                                   unavailable
@@ -194,6 +195,16 @@ class ContextBudgetExceeded(DomainError):
 class RateLimited(DomainError):
     kind, code = Kind.RATE_LIMITED, "rate_limited"
     sentence = "There are too many requests, here or at the model provider."
+
+
+class QuotaExceeded(DomainError):
+    """`scope` names the bucket that is in the way and resets last; `retry_after` is its reset (api.md 1.7)."""
+
+    kind, code = Kind.QUOTA_EXHAUSTED, "quota_exceeded"
+    sentence = "The credit limit is used up."
+
+    def __init__(self, scope: str, retry_after: timedelta) -> None:
+        super().__init__(retry_after=retry_after, members={"quota_scope": scope})
 
 
 class BodyTooLarge(DomainError):

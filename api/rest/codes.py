@@ -75,6 +75,7 @@ ADVICE: Mapping[str, _Advice] = {
     "context_budget_exceeded": _Advice("Shorten the message, or start a new chat."),
     "invalid_cursor": _Advice("Begin again without a cursor."),
     "invalid_limit": _Advice("Ask for at least one item."),
+    "quota_exceeded": _Advice("Wait as long as Retry-After says, or ask for a higher limit.", retryable=True),
     "rate_limited": _Advice("Wait as long as Retry-After says.", retryable=True),
     "internal_error": _Advice(_CONTACT, retryable=True),
     "orphan_timeout": _Advice(_SEND_AGAIN, retryable=True),

@@ -15,6 +15,14 @@ class QuotaDecision(StrEnum):
 
 class DowngradeReason(StrEnum):
     MODEL_DISABLED = "model_disabled"
+    PREMIUM_QUOTA_EXHAUSTED = "premium_quota_exhausted"
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A model that may answer a send, and why the selected one would not: None for that one itself."""
+
+    model: ModelSpec
+    reason: DowngradeReason | None = None
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,22 +57,31 @@ def find_offered(models: tuple[ModelSpec, ...], model_id: str) -> ModelSpec:
     raise ModelNotFound
 
 
-def resolve_for_send(models: tuple[ModelSpec, ...], selected: str) -> Resolution:
-    """The chat's model, else an enabled one of its tier, else of a lower tier; defaults first. Raises InvalidModel."""
-    by_id = {model.id: model for model in models}
-    spec = by_id.get(selected)
-    if spec is not None and spec.enabled:
-        return Resolution(selected_model=selected, effective=spec)
-    tier = spec.tier if spec is not None else Tier.STANDARD
-    candidates = [model for model in offered(models) if model.tier is tier]
-    candidates = candidates or [model for model in offered(models) if model.tier is Tier.STANDARD]
-    if not candidates:
-        raise InvalidModel
+def candidates_for_send(models: tuple[ModelSpec, ...], selected: str) -> tuple[Candidate, ...]:
+    """The chat's model, else the enabled ones of its tier; then, after a premium one, the standard ones.
+
+    Within a tier defaults come first. Empty when nothing is left that could answer.
+    """
+    spec = next((model for model in models if model.id == selected), None)
+    tier = Tier.STANDARD if spec is None else spec.tier
+    usable = spec is not None and spec.enabled
+    reason = DowngradeReason.PREMIUM_QUOTA_EXHAUSTED if usable else DowngradeReason.MODEL_DISABLED
+    first = (Candidate(spec),) if spec is not None and spec.enabled else _of_tier(models, tier, reason)
+    return (*first, *_of_tier(models, Tier.STANDARD, reason)) if tier is Tier.PREMIUM else first
+
+
+def _of_tier(models: tuple[ModelSpec, ...], tier: Tier, reason: DowngradeReason) -> tuple[Candidate, ...]:
+    ours = sorted((model for model in offered(models) if model.tier is tier), key=_preference)
+    return tuple(Candidate(model, reason) for model in ours)
+
+
+def resolved(candidate: Candidate, selected: str) -> Resolution:
+    """How the turn came to its model."""
     return Resolution(
         selected_model=selected,
-        effective=min(candidates, key=_preference),
-        decision=QuotaDecision.DOWNGRADE,
-        downgrade_reason=DowngradeReason.MODEL_DISABLED,
+        effective=candidate.model,
+        decision=QuotaDecision.ALLOW if candidate.reason is None else QuotaDecision.DOWNGRADE,
+        downgrade_reason=candidate.reason,
     )
 
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from domain.catalogue.models import Estimation, ModelSpec
 from domain.catalogue.ports import Catalogue
-from domain.catalogue.resolver import Resolution, resolve_for_send
+from domain.catalogue.resolver import Resolution, candidates_for_send, resolved
 from domain.chats.models import NewChat
 from domain.chats.service import ChatDraft
 from domain.context.assembler import Plan, assemble
@@ -16,6 +16,7 @@ from domain.errors import (
     Fault,
     GenerationInProgress,
     InvalidAttachment,
+    InvalidModel,
     RequestIdConflict,
     RequestIdReused,
 )
@@ -111,13 +112,13 @@ class Admission:
         models = self._catalogue.models()
         chat = draft.resolved(self._catalogue)
         self._supervisor.require_permit()
-        return self._admitted(command, request_id, chat, resolve_for_send(models, chat.model), ())
+        return self._admitted(command, request_id, chat, _resolve(models, chat.model), ())
 
     def _resolve(self, command: SendCommand, gate: Gate) -> Resolution:
         if gate.running_request_id is not None:
             raise GenerationInProgress(str(gate.running_request_id))
         _refuse_attachments(command)
-        resolution = resolve_for_send(self._catalogue.models(), gate.model)
+        resolution = _resolve(self._catalogue.models(), gate.model)
         self._supervisor.require_permit()
         return resolution
 
@@ -129,7 +130,8 @@ class Admission:
         resolution: Resolution,
         history: Sequence[Exchange],
     ) -> Admitted:
-        plan = assemble(resolution.effective, self._budgets, history, command.content)
+        budgets = resolution.effective.estimation_budgets.over(self._budgets)
+        plan = assemble(resolution.effective, budgets, history, command.content)
         return Admitted(
             command=command, origin=command, request_id=request_id, place=place, resolution=resolution, plan=plan
         )
@@ -158,6 +160,13 @@ class Admission:
             return ()
         largest_bytes = model.max_input_tokens * self._budgets.bytes_per_token
         return await tx.turns.history(chat_id, self._recent_turns, largest_bytes, without)
+
+
+def _resolve(models: tuple[ModelSpec, ...], selected: str) -> Resolution:
+    candidates = candidates_for_send(models, selected)
+    if not candidates:
+        raise InvalidModel
+    return resolved(candidates[0], selected)
 
 
 def _refuse_attachments(command: SendCommand) -> None:

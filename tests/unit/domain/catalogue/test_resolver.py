@@ -4,12 +4,14 @@ import pytest
 
 from domain.catalogue.models import ModelSpec, Tier
 from domain.catalogue.resolver import (
+    Candidate,
     DowngradeReason,
     QuotaDecision,
+    candidates_for_send,
     choose_for_chat,
     find_offered,
     offered,
-    resolve_for_send,
+    resolved,
 )
 from domain.errors import InvalidModel, ModelNotFound
 
@@ -67,35 +69,46 @@ def test_disabled_and_unknown_models_are_not_found_alike() -> None:
             find_offered((MINI, OFF), name)
 
 
-def test_an_enabled_model_answers_itself() -> None:
-    resolution = resolve_for_send((MINI, LARGE), "large")
-    assert (resolution.effective, resolution.decision, resolution.downgrade_reason) == (
-        LARGE,
-        QuotaDecision.ALLOW,
-        None,
-    )
+def names(models: tuple[ModelSpec, ...], selected: str) -> list[tuple[str, DowngradeReason | None]]:
+    return [(candidate.model.id, candidate.reason) for candidate in candidates_for_send(models, selected)]
+
+
+def test_an_enabled_standard_model_answers_itself_or_nobody_does() -> None:
+    assert names((MINI, NANO, LARGE), "nano") == [("nano", None)]
+
+
+EXHAUSTED, DISABLED = DowngradeReason.PREMIUM_QUOTA_EXHAUSTED, DowngradeReason.MODEL_DISABLED
+
+
+def test_after_an_enabled_premium_model_come_the_standard_ones() -> None:
+    other = model("other-large", Tier.PREMIUM)
+    assert names((NANO, MINI, OFF, LARGE, other), "large") == [
+        ("large", None),
+        ("mini", EXHAUSTED),
+        ("nano", EXHAUSTED),
+    ]
 
 
 DEFAULT_LARGE = model("default-large", Tier.PREMIUM, default=True, order=9)
-REPLACED = [
-    ("off", (OFF, NANO, MINI, LARGE), MINI),
-    ("off-large", (OFF_LARGE, MINI, LARGE), LARGE),
-    ("off-large", (OFF_LARGE, MINI, LARGE, DEFAULT_LARGE), DEFAULT_LARGE),
-    ("off-large", (OFF_LARGE, NANO, MINI), MINI),
-    ("gone", (LARGE, NANO), NANO),
+REPLACED: list[tuple[str, tuple[ModelSpec, ...], list[str]]] = [
+    ("off", (OFF, NANO, MINI, LARGE), ["mini", "nano"]),
+    ("off-large", (OFF_LARGE, MINI, LARGE), ["large", "mini"]),
+    ("off-large", (OFF_LARGE, MINI, LARGE, DEFAULT_LARGE), ["default-large", "large", "mini"]),
+    ("off-large", (OFF_LARGE, NANO, MINI), ["mini", "nano"]),
+    ("gone", (LARGE, NANO), ["nano"]),
+    ("off", (OFF, LARGE), []),
 ]
 
 
-@pytest.mark.parametrize(("selected", "models", "effective"), REPLACED)
-def test_a_model_switched_off_is_replaced_in_its_tier_else_by_a_lower_one(
-    selected: str, models: tuple[ModelSpec, ...], effective: ModelSpec
+@pytest.mark.parametrize(("selected", "models", "expected"), REPLACED)
+def test_a_model_switched_off_is_replaced_in_its_tier_then_by_a_lower_one_never_by_a_higher(
+    selected: str, models: tuple[ModelSpec, ...], expected: list[str]
 ) -> None:
-    resolution = resolve_for_send(models, selected)
-    assert (resolution.selected_model, resolution.effective) == (selected, effective)
-    assert resolution.decision is QuotaDecision.DOWNGRADE
-    assert resolution.downgrade_reason is DowngradeReason.MODEL_DISABLED
+    assert names(models, selected) == [(each, DISABLED) for each in expected]
 
 
-def test_a_standard_model_is_never_replaced_by_a_premium_one() -> None:
-    with pytest.raises(InvalidModel):
-        resolve_for_send((OFF, LARGE), "off")
+def test_a_resolution_tells_how_the_turn_came_to_its_model() -> None:
+    itself, other = resolved(Candidate(LARGE), "large"), resolved(Candidate(MINI, EXHAUSTED), "large")
+    assert (itself.effective, itself.decision, itself.downgrade_reason) == (LARGE, QuotaDecision.ALLOW, None)
+    assert (other.selected_model, other.effective) == ("large", MINI)
+    assert (other.decision, other.downgrade_reason) == (QuotaDecision.DOWNGRADE, EXHAUSTED)

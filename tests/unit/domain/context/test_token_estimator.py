@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.catalogue.models import Estimation
-from domain.context.token_estimator import cdiv, estimate_output_tokens, estimate_prompt_tokens
+from domain.catalogue.models import Estimation, EstimationBudgets
+from domain.context.token_estimator import attachment_tokens, estimate_output_tokens, estimate_prompt_tokens
+from domain.providers.events import ToolName
+from domain.rounding import cdiv
 
 DEFAULTS = Estimation()
 WORKED = [(0, 110), (4_000, 1_210), (7_200, 2_090), (29_400, 8_195), (17_400, 4_895)]
@@ -13,6 +15,22 @@ WORKED = [(0, 110), (4_000, 1_210), (7_200, 2_090), (29_400, 8_195), (17_400, 4_
 def test_prompts_cost_what_the_worked_examples_say(utf8_bytes: int, tokens: int) -> None:
     """engine.md 4.3 and 6.2."""
     assert estimate_prompt_tokens(utf8_bytes, DEFAULTS) == tokens
+
+
+def test_an_image_and_a_web_search_cost_what_the_worked_example_says() -> None:
+    """engine.md 4.3."""
+    attached = attachment_tokens(1, [ToolName.WEB_SEARCH], DEFAULTS)
+    assert estimate_prompt_tokens(7_200, DEFAULTS) + attached == 3_590
+
+
+def test_a_tool_of_no_known_cost_adds_nothing() -> None:
+    assert attachment_tokens(0, [ToolName.FUNCTION_CALL], DEFAULTS) == 0
+    assert attachment_tokens(0, [ToolName.FILE_SEARCH, ToolName.CODE_INTERPRETER], DEFAULTS) == 1_500
+
+
+def test_a_model_may_be_estimated_in_its_own_way() -> None:
+    own = EstimationBudgets(bytes_per_token_conservative=2, safety_margin_pct=0).over(DEFAULTS)
+    assert estimate_prompt_tokens(4_000, own) == 2_100
 
 
 @pytest.mark.parametrize(("utf8_bytes", "tokens"), [(0, 50), (200, 50), (201, 51), (4_001, 1_001)])
