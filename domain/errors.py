@@ -6,8 +6,8 @@
     ├── Forbidden, FeatureNotLicensed                                        forbidden
     ├── ChatNotFound, TurnNotFound, ModelNotFound                            not_found
     ├── RequestIdConflict, GenerationInProgress, NotLatestTurn               conflict
-    ├── RequestIdReused, InvalidCursor, InvalidLimit, InputTooLong,
-    │   ContextBudgetExceeded                                                mismatch
+    ├── RequestIdReused, InvalidFilter, InvalidOrder, InvalidCursor,
+    │   InvalidLimit, InputTooLong, ContextBudgetExceeded                    mismatch
     ├── RateLimited                                                          rate_limited
     ├── QuotaExceeded                                                        quota_exhausted
     ├── BodyTooLarge                                                         too_large
@@ -164,6 +164,24 @@ class NotLatestTurn(DomainError):
 class RequestIdReused(DomainError):
     kind, code = Kind.MISMATCH, "request_id_reused"
     sentence = "This request_id belongs to a different message."
+
+
+class InvalidFilter(DomainError):
+    kind, code = Kind.MISMATCH, "invalid_filter"
+    sentence = "The filter is not valid for this list."
+
+    @classmethod
+    def of(cls, message: str, code: str) -> "InvalidFilter":
+        return cls(faults=(Fault(field="$filter", message=message, code=code),))
+
+
+class InvalidOrder(DomainError):
+    kind, code = Kind.MISMATCH, "invalid_orderby"
+    sentence = "The order is not valid for this list."
+
+    @classmethod
+    def of(cls, message: str, code: str) -> "InvalidOrder":
+        return cls(faults=(Fault(field="$orderby", message=message, code=code),))
 
 
 class InvalidCursor(DomainError):

@@ -128,8 +128,8 @@ class ListShape(msgspec.Struct, frozen=True, kw_only=True):
     default_order: tuple[OrderKey, ...]
 
     def find(self, name: str) -> Field | None:
-        """Names match without regard to case."""
-        wanted = name.lower()
+        """Names match without regard to the case of ASCII letters; no other character becomes one of them."""
+        wanted = name.lower() if name.isascii() else name
         return next((field for field in self.fields if field.name == wanted), None)
 
     def total(self, order: Sequence[OrderKey]) -> tuple[OrderKey, ...]:
