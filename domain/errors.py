@@ -8,7 +8,7 @@
     ├── RequestIdConflict, GenerationInProgress, NotLatestTurn               conflict
     ├── RequestIdReused, InvalidFilter, InvalidOrder, InvalidCursor,
     │   InvalidLimit, InputTooLong, ContextBudgetExceeded                    mismatch
-    ├── RateLimited                                                          rate_limited
+    ├── RateLimited, TooManyActiveTurns                                      rate_limited
     ├── QuotaExceeded                                                        quota_exhausted
     ├── BodyTooLarge                                                         too_large
     ├── UnsupportedContentType                                               unsupported
@@ -25,6 +25,8 @@ from enum import Enum
 from typing import ClassVar
 
 import msgspec
+
+Member = str | int | tuple[str, ...]
 
 
 class Kind(Enum):
@@ -65,13 +67,13 @@ class DomainError(Exception):
         *,
         faults: tuple[Fault, ...] = (),
         retry_after: timedelta | None = None,
-        members: Mapping[str, str | int] | None = None,
+        members: Mapping[str, Member] | None = None,
     ) -> None:
         super().__init__(self.code)
         self.detail = sentence or self.sentence
         self.faults = faults
         self.retry_after = retry_after
-        self.members: Mapping[str, str | int] = members or {}
+        self.members: Mapping[str, Member] = members or {}
 
 
 class InvalidRequest(DomainError):
@@ -223,6 +225,14 @@ class QuotaExceeded(DomainError):
 
     def __init__(self, scope: str, retry_after: timedelta) -> None:
         super().__init__(retry_after=retry_after, members={"quota_scope": scope})
+
+
+class TooManyActiveTurns(DomainError):
+    kind, code = Kind.RATE_LIMITED, "too_many_active_turns"
+    sentence = "As many answers are being generated as may be at the same time."
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=timedelta(seconds=1), members={"violated_policies": ("active-turns",)})
 
 
 class BodyTooLarge(DomainError):

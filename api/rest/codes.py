@@ -79,6 +79,7 @@ ADVICE: Mapping[str, _Advice] = {
     "invalid_limit": _Advice("Ask for at least one item."),
     "quota_exceeded": _Advice("Wait as long as Retry-After says, or ask for a higher limit.", retryable=True),
     "rate_limited": _Advice("Wait as long as Retry-After says.", retryable=True),
+    "too_many_active_turns": _Advice("Wait for one of your running turns to end, or cancel one.", retryable=True),
     "internal_error": _Advice(_CONTACT, retryable=True),
     "orphan_timeout": _Advice(_SEND_AGAIN, retryable=True),
     "not_implemented": _Advice("Leave the option out."),
