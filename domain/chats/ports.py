@@ -17,7 +17,10 @@ class Chats(Protocol):
     async def get(self, chat_id: ChatId) -> Chat | None: ...
 
     async def page(self, query: PageQuery) -> Page[Chat]:
-        """Newest activity first, `updated_at desc, id desc`. Raises InvalidCursor for keys of another kind."""
+        """Without an order newest activity first, `updated_at desc, id desc`.
+
+        Raises InvalidCursor for keys of another kind.
+        """
         ...
 
     async def rename(self, chat_id: ChatId, title: str) -> Chat | None:

@@ -12,7 +12,7 @@ class Messages(Protocol):
     """Sees the live messages of the scope's owner, nobody else's."""
 
     async def page(self, chat_id: ChatId, query: PageQuery) -> Page[Message]:
-        """In the order they were said, `seq asc`. Raises InvalidCursor for keys of another kind."""
+        """Without an order as they were said, `seq asc`. Raises InvalidCursor for keys of another kind."""
         ...
 
 

@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import BigInteger, BindParameter, Boolean, DateTime, SQLColumnExpression, Text, Uuid, collate, literal
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Boolean,
+    DateTime,
+    SQLColumnExpression,
+    Text,
+    Uuid,
+    collate,
+    func,
+    literal,
+)
 from sqlalchemy.types import TypeEngine
 
 from domain.filters import Field, Kind, Value
@@ -20,9 +31,15 @@ TYPES: Final[Mapping[Kind, TypeEngine[Any]]] = {
 }
 
 
-def by_code_point(column: SQLColumnExpression[Any]) -> SQLColumnExpression[Any]:
-    """Text that compares and orders the same in a database of any locale."""
-    return collate(column, "C")
+def seen(field: Field, columns: ListColumns) -> SQLColumnExpression[Any]:
+    """Text compares and orders by code point whatever the locale of the database."""
+    column = columns[field.name]
+    return collate(column, "C") if field.kind is Kind.STRING else column
+
+
+def lowered(field: Field, columns: ListColumns) -> SQLColumnExpression[Any]:
+    """By the locale of the database."""
+    return collate(func.lower(columns[field.name]), "C")
 
 
 def bound(field: Field, value: Value) -> BindParameter[Any]:

@@ -66,5 +66,5 @@ def _seen(operand: Operand, row: Row) -> Value:
 
 
 def lowered(text: str) -> str:
-    """Character by character, so that none grows and none looks at its neighbours."""
-    return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
+    """By the simple mapping of Unicode: no letter grows, and none looks at its neighbours."""
+    return "".join(letter.lower()[0] for letter in text)

@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, literal_column, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.chats.listing import CHAT_LIST
@@ -12,11 +13,10 @@ from domain.pagination import Page, PageQuery
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
 from domain.turns.models import TurnState
-from infra.postgres.keyset import Keyset
-from infra.postgres.list_columns import ListColumns, by_code_point
 from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.scoping import live_chat, live_chats, of_tenant
+from infra.postgres.sql_list import SqlList
 
 _COLUMNS: Final = (
     ChatRow.id,
@@ -30,16 +30,6 @@ _COLUMNS: Final = (
     ChatRow.created_at,
     ChatRow.updated_at,
 )
-
-_LIST_COLUMNS: Final[ListColumns] = {
-    "id": ChatRow.id,
-    "title": by_code_point(ChatRow.title),
-    "created_at": ChatRow.created_at,
-    "updated_at": ChatRow.updated_at,
-    "model": by_code_point(ChatRow.model),
-    "is_favorite": ChatRow.is_favorite,
-    "is_temporary": ChatRow.is_temporary,
-}
 
 
 class PostgresChats:
@@ -72,10 +62,7 @@ class PostgresChats:
         return None if row is None else _chat(row)
 
     async def page(self, query: PageQuery) -> Page[Chat]:
-        keyset = Keyset(columns=_LIST_COLUMNS, order=query.order or CHAT_LIST.default_order)
-        statement = select(*_COLUMNS).where(live_chats(self._scope))
-        rows = await self._connection.execute(keyset.beside(statement, query))
-        return keyset.page(rows.all(), query, _chat)
+        return await _LIST.page(self._connection, live_chats(self._scope), query)
 
     async def rename(self, chat_id: ChatId, title: str) -> Chat | None:
         statement = (
@@ -132,3 +119,20 @@ def _chat(row: Row[*tuple[Any, ...]]) -> Chat:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+_LIST: Final = SqlList[Chat](
+    shape=CHAT_LIST,
+    columns={
+        "id": ChatRow.id,
+        "title": ChatRow.title,
+        "created_at": ChatRow.created_at,
+        "updated_at": ChatRow.updated_at,
+        "model": ChatRow.model,
+        "is_favorite": ChatRow.is_favorite,
+        "is_temporary": ChatRow.is_temporary,
+    },
+    members=_COLUMNS,
+    item_of=_chat,
+    stand_ins={"metadata": literal_column("'{}'", JSONB())},
+)

@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, select
+from sqlalchemy import Row, and_, literal_column
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import ChatId, MessageId, RequestId
@@ -12,10 +13,9 @@ from domain.messages.models import Message, Role
 from domain.pagination import Page, PageQuery
 from domain.providers.events import Citation, Finish
 from domain.scope import AccessScope
-from infra.postgres.keyset import Keyset
-from infra.postgres.list_columns import ListColumns, by_code_point
 from infra.postgres.orm.message import MessageRow
 from infra.postgres.scoping import in_live_chat, of_tenant
+from infra.postgres.sql_list import SqlList
 
 MESSAGE_COLUMNS: Final = (
     MessageRow.id,
@@ -33,14 +33,6 @@ MESSAGE_COLUMNS: Final = (
     MessageRow.output_tokens,
 )
 
-_LIST_COLUMNS: Final[ListColumns] = {
-    "id": MessageRow.id,
-    "role": by_code_point(MessageRow.role),
-    "created_at": MessageRow.created_at,
-    "seq": MessageRow.seq,
-    "model": by_code_point(MessageRow.model),
-}
-
 
 class PostgresMessages:
     """Fills the port Messages."""
@@ -50,15 +42,13 @@ class PostgresMessages:
         self._scope = scope
 
     async def page(self, chat_id: ChatId, query: PageQuery) -> Page[Message]:
-        statement = select(*MESSAGE_COLUMNS).where(
+        shown = and_(
             of_tenant(MessageRow, self._scope),
             MessageRow.chat_id == chat_id,
             MessageRow.deleted_at.is_(None),
             in_live_chat(self._scope, chat_id),
         )
-        keyset = Keyset(columns=_LIST_COLUMNS, order=query.order or MESSAGE_LIST.default_order)
-        rows = await self._connection.execute(keyset.beside(statement, query))
-        return keyset.page(rows.all(), query, message_of)
+        return await _LIST.page(self._connection, shown, query)
 
 
 def message_of(row: Row[*tuple[Any, ...]]) -> Message:
@@ -78,3 +68,22 @@ def message_of(row: Row[*tuple[Any, ...]]) -> Message:
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
     )
+
+
+_LIST: Final = SqlList[Message](
+    shape=MESSAGE_LIST,
+    columns={
+        "id": MessageRow.id,
+        "role": MessageRow.role,
+        "created_at": MessageRow.created_at,
+        "seq": MessageRow.seq,
+        "model": MessageRow.model,
+    },
+    members=MESSAGE_COLUMNS,
+    item_of=message_of,
+    stand_ins={
+        "content": literal_column("''"),
+        "citations": literal_column("NULL", JSONB()),
+        "metadata": literal_column("NULL", JSONB()),
+    },
+)

@@ -2,18 +2,34 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import pytest
 
+from domain.chats.listing import CHAT_LIST
 from domain.chats.models import Chat
 from domain.errors import InvalidCursor
-from domain.filters import Value
+from domain.filters import (
+    Among,
+    And,
+    Compare,
+    Field,
+    Filter,
+    Match,
+    Matches,
+    Not,
+    Operand,
+    Operator,
+    Or,
+    OrderKey,
+    Value,
+)
 from domain.ids import ChatId
 from domain.messages.models import Message
-from domain.pagination import Page, Position, Travel
+from domain.pagination import Page, PageQuery, Position, Travel
 from domain.scope import AccessScope
+from domain.unit_of_work import Access
 from tests.contract.store.backends import Store
 from tests.contract.store.samples import a_message, chats, create, messages, somebody
 
@@ -209,3 +225,70 @@ async def test_a_position_of_one_owner_shows_another_nothing_of_the_first(store:
     hers = await chats(store, ann, 1)
     assert hers.next is not None
     assert (await chats(store, bob, 5, hers.next)).items == ()
+
+
+def _field(name: str) -> Field:
+    field = CHAT_LIST.find(name)
+    assert field is not None
+    return field
+
+
+async def _titles(store: Store, ann: AccessScope, query: PageQuery) -> list[str | None]:
+    async with store.begin(ann, Access.READ) as tx:
+        return [chat.title for chat in (await tx.chats.page(query)).items]
+
+
+async def test_an_order_may_mix_directions_and_null_is_the_smallest(store: Store) -> None:
+    ann = somebody()
+    for title in ("b", None, "B", "a"):
+        await create(store, ann, title)
+    rising, falling = OrderKey(_field("title")), OrderKey(_field("title"), descending=True)
+    by_id = OrderKey(_field("id"), descending=True)
+    assert await _titles(store, ann, PageQuery(limit=9, order=(rising, by_id))) == [None, "B", "a", "b"]
+    assert await _titles(store, ann, PageQuery(limit=9, order=(falling, by_id))) == ["b", "a", "B", None]
+
+
+TITLE: Final = Operand(_field("title"))
+AS_A: Final = Compare(TITLE, Operator.EQ, "a")
+ABOVE_A: Final = Compare(TITLE, Operator.GT, "a")
+
+
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [
+        (AS_A, ["a"]),
+        (Not(AS_A), [None, "A", "b"]),
+        (Compare(TITLE, Operator.NE, "a"), [None, "A", "b"]),
+        (Compare(TITLE, Operator.EQ, None), [None]),
+        (Not(Compare(TITLE, Operator.EQ, None)), ["A", "a", "b"]),
+        (Among(TITLE, ("a", None)), [None, "a"]),
+        (Not(Among(TITLE, ("a", "b"))), [None, "A"]),
+        (ABOVE_A, ["b"]),
+        (Not(ABOVE_A), ["A", "a"]),
+        (Or((ABOVE_A, Compare(TITLE, Operator.EQ, None))), [None, "b"]),
+        (Not(And((ABOVE_A, AS_A))), [None, "A", "a", "b"]),
+        (Not(Matches(TITLE, Match.CONTAINS, "a")), ["A", "b"]),
+        (Matches(TITLE, Match.STARTS, ""), ["A", "a", "b"]),
+        (Matches(TITLE, Match.ENDS, "%"), []),
+        (Compare(Operand(_field("title"), lowered=True), Operator.EQ, "a"), ["A", "a"]),
+    ],
+)
+async def test_null_is_an_ordinary_value_to_equality_and_unknown_to_the_rest(
+    store: Store, term: Filter, found: list[str | None]
+) -> None:
+    ann = somebody()
+    for title in ("b", None, "A", "a"):
+        await create(store, ann, title)
+    order = (OrderKey(TITLE.field), OrderKey(_field("id")))
+    assert await _titles(store, ann, PageQuery(limit=9, order=order, filter=term)) == found
+
+
+async def test_a_count_says_how_many_the_filter_lets_through_whatever_the_page_shows(store: Store) -> None:
+    ann = somebody()
+    for title in ("a", "a", "a", "b"):
+        await create(store, ann, title)
+    async with store.begin(ann, Access.READ) as tx:
+        page = await tx.chats.page(PageQuery(limit=2, filter=AS_A, counted=True))
+        assert (len(page.items), page.count) == (2, 3)
+        beyond = Position(keys=CHAT_KEYS, travel=Travel.FORWARD)
+        assert (await tx.chats.page(PageQuery(limit=2, position=beyond, counted=True))).count == 4

@@ -1,0 +1,54 @@
+"""A list in SQL: what its fields are, what is fetched of a row, and the page that a query asks of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import InstrumentedAttribute
+
+from domain.filters import ListShape
+from domain.pagination import Page, PageQuery
+from infra.postgres.filters_sql import holds
+from infra.postgres.keyset import Keyset
+from infra.postgres.list_columns import ListColumns
+
+T = TypeVar("T")
+
+Member: TypeAlias = ColumnElement[Any] | InstrumentedAttribute[Any]
+
+
+class SqlList(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """`stand_ins` are constants for members that cost something, fetched in their place when nobody looks at them.
+
+    `item_of` gets rows with all of `members`.
+    """
+
+    shape: ListShape
+    columns: ListColumns
+    members: Sequence[Member]
+    item_of: Callable[[Any], T]
+    stand_ins: Mapping[str, ColumnElement[Any]] = {}
+
+    async def page(self, connection: AsyncConnection, among: ColumnElement[bool], query: PageQuery) -> Page[T]:
+        """The page of the rows that `among` holds for. Raises InvalidCursor.
+
+        The count is of the same moment where the transaction has one snapshot.
+        """
+        if query.filter is not None:
+            among = among & holds(query.filter, self.columns)
+        keyset = Keyset(columns=self.columns, order=query.order or self.shape.default_order)
+        fetched = [self._fetched(member, query) for member in self.members]
+        found = await connection.execute(keyset.beside(select(*fetched).where(among), query))
+        page = keyset.page(found.all(), query, self.item_of)
+        if not query.counted:
+            return page
+        count = await connection.execute(select(func.count()).where(among))
+        return msgspec.structs.replace(page, count=count.scalar_one())
+
+    def _fetched(self, member: Member, query: PageQuery) -> Member:
+        name = str(member.key)
+        if query.members is None or name in query.members or name not in self.stand_ins:
+            return member
+        return self.stand_ins[name].label(name)
