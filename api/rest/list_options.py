@@ -14,10 +14,11 @@ _MAX_OPTIONS = 100
 _MAX_NAME_SHOWN = 64
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _LIMITS = ("limit", "$top")
-_ON_EVERY_LIST = frozenset({*_LIMITS, "cursor"})
+_FLAGS = {"true": True, "false": False}
+_ON_EVERY_LIST = frozenset({*_LIMITS, "cursor", "$filter", "$orderby", "$select", "$count"})
 _KNOWN = frozenset(
     {
-        "$filter", "$orderby", "$select", "$count", "include", "tz", "deleted",
+        "include", "tz", "deleted",
         "$skip", "$skiptoken", "$expand", "$search", "$apply", "$compute", "$levels", "$index", "$format",
         "$schemaversion",
     }
@@ -55,6 +56,14 @@ def limit_of(options: Mapping[str, str]) -> int:
     if limit < 1:
         raise InvalidLimit
     return limit
+
+
+def flag_of(options: Mapping[str, str], name: str) -> bool:
+    """False when it was not given. Raises InvalidRequest."""
+    text = options.get(name, "false")
+    if text not in _FLAGS:
+        raise InvalidRequest.of(name, "This is neither true nor false.", "invalid_value")
+    return _FLAGS[text]
 
 
 def _refuse_unless_harmless(name: str) -> None:

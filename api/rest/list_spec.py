@@ -28,17 +28,35 @@ class OwnOptions(msgspec.Struct, Generic[OwnT], frozen=True, kw_only=True):
     options: tuple[OwnOption, ...]
     read: Callable[[Mapping[str, str]], OwnT]
 
-    def picking_rows(self, sent: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        return tuple((each.name, sent[each.name]) for each in self.options if each.picks_rows and each.name in sent)
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(option.name for option in self.options)
+
+    def picking_rows(self, sent: Mapping[str, str]) -> dict[str, str]:
+        return {option.name: sent[option.name] for option in self.options if option.picks_rows and option.name in sent}
 
 
 NO_OWN_OPTIONS: Final = OwnOptions[None](options=(), read=lambda _: None)
 
 
 class ListSpec(msgspec.Struct, Generic[OwnT], frozen=True, kw_only=True):
-    """`resource` names the list in its cursors and `item` is the wire struct of what it lists."""
+    """`resource` names the list in its cursors; `item` is the wire struct of what it lists, `always` selected.
+
+    `sources` names the member a wire member is made from, where their names differ.
+    """
 
     resource: str
     shape: ListShape
     item: type[msgspec.Struct]
     own: OwnOptions[OwnT]
+    always: str = "id"
+    sources: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+
+    @property
+    def members(self) -> frozenset[str]:
+        """What may be selected."""
+        return frozenset(self.item.__struct_fields__)
+
+    def read_for(self, selected: frozenset[str]) -> frozenset[str]:
+        """The members of what is listed that the selected ones are made from."""
+        return frozenset(self.sources.get(name, name) for name in selected)

@@ -1,25 +1,27 @@
 """One list request from its query string to the envelope and the links of its answer (api.md 2)."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from litestar import Request
+from msgspec import UNSET
 
-from api.rest.cursor import Cursors, ListName
+from api.odata.lists import parsed_order, parsed_selection
+from api.odata.parser import parsed_filter
+from api.rest.cursor import Cursors, ListName, Place, rows_digest
 from api.rest.list_links import PageLinks
-from api.rest.list_options import limit_of, options_of
+from api.rest.list_options import flag_of, limit_of, options_of
 from api.rest.list_spec import ListSpec, OwnT
+from api.rest.page_out import PageInfo
+from domain.errors import InvalidCursor
+from domain.filters import Filter, ListShape, OrderKey
 from domain.ids import ChatId
 from domain.pagination import Page, PageQuery, Position
 from domain.subject import Subject
 
 T = TypeVar("T")
-
-
-class PageInfo(msgspec.Struct, frozen=True, kw_only=True):
-    next_cursor: str | None
-    prev_cursor: str | None
-    limit: int
+ItemT = TypeVar("ItemT", bound=msgspec.Struct)
 
 
 class Listing(Generic[OwnT]):
@@ -34,20 +36,38 @@ class Listing(Generic[OwnT]):
         *,
         parent: ChatId | None = None,
     ) -> None:
-        """Raises InvalidRequest, NotOffered, InvalidLimit, InvalidCursor; nothing of this reaches the database."""
+        """Raises what api.md 2.7 names, in its order; nothing of this reaches the database."""
+        options = options_of(request.scope["query_string"], spec.own.names)
+        limit, counted = limit_of(options), flag_of(options, "$count")
+        selected = _selected(spec, options)
+        self.own = spec.own.read(options)
+        condition = _condition(spec.shape, options)
         self._cursors = cursors
-        options = options_of(request.scope["query_string"], [option.name for option in spec.own.options])
         self._name = ListName(
             resource=spec.resource,
             tenant_id=subject.tenant_id,
             user_id=subject.user_id,
             parent=parent,
-            rows=spec.own.picking_rows(options),
+            rows=rows_digest(condition, spec.own.picking_rows(options)),
         )
-        limit = limit_of(options)
-        self.own = spec.own.read(options)
-        self._links = PageLinks(request.scope["path"], options, limit)
-        self.query = PageQuery(limit=limit, position=self._position(options.get("cursor")))
+        order, position = self._start(spec.shape, options)
+        self._left_out = {} if selected is None else dict.fromkeys(spec.members - selected, UNSET)
+        chosen = () if order == spec.shape.default_order else order
+        self._links = PageLinks(request.scope["path"], options, limit, chosen)
+        self.query = PageQuery(
+            limit=limit,
+            order=order,
+            filter=condition,
+            position=position,
+            members=None if selected is None else spec.read_for(selected),
+            counted=counted,
+        )
+
+    def projected(self, items: Iterable[ItemT]) -> tuple[ItemT, ...]:
+        """Without the members that were not selected."""
+        if not self._left_out:
+            return tuple(items)
+        return tuple(msgspec.structs.replace(item, **self._left_out) for item in items)
 
     def page_info(self, page: Page[T]) -> PageInfo:
         return PageInfo(
@@ -55,11 +75,30 @@ class Listing(Generic[OwnT]):
         )
 
     def links(self, info: PageInfo) -> dict[str, str]:
-        """The Link header (RFC 8288), with the relations that exist."""
+        """The Link header, with the relations that exist."""
         return self._links.header(info.next_cursor, info.prev_cursor)
 
-    def _position(self, cursor: str | None) -> Position | None:
-        return None if cursor is None else self._cursors.open(self._name, cursor)
+    def _start(self, shape: ListShape, options: Mapping[str, str]) -> tuple[tuple[OrderKey, ...], Position | None]:
+        """A cursor brings its order along."""
+        cursor, wanted = options.get("cursor"), options.get("$orderby")
+        if cursor is None:
+            return shape.default_order if wanted is None else parsed_order(wanted, shape), None
+        if wanted is not None:
+            raise InvalidCursor
+        place = self._cursors.open(self._name, shape, cursor)
+        return place.order, place.position
 
     def _sealed(self, position: Position | None) -> str | None:
-        return None if position is None else self._cursors.seal(self._name, position)
+        if position is None:
+            return None
+        return self._cursors.seal(self._name, Place(order=self.query.order, position=position))
+
+
+def _selected(spec: ListSpec[Any], options: Mapping[str, str]) -> frozenset[str] | None:
+    text = options.get("$select")
+    return None if text is None else parsed_selection(text, spec.members, spec.always)
+
+
+def _condition(shape: ListShape, options: Mapping[str, str]) -> Filter | None:
+    text = options.get("$filter")
+    return None if text is None else parsed_filter(text, shape)

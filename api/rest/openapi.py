@@ -28,7 +28,7 @@ _ON_EVERY_V1_ROUTE = (
     "service_unavailable",
 )
 _WITH_BODY = ("request_timeout", "unsupported_content_type")
-_ON_LISTS = ("invalid_cursor", "invalid_limit", "not_implemented")
+_ON_LISTS = ("invalid_cursor", "invalid_filter", "invalid_limit", "invalid_orderby", "not_implemented")
 _RESUME_PARAMETERS: tuple[dict[str, Any], ...] = (
     {
         "name": "Last-Event-ID",

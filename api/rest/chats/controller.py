@@ -11,6 +11,7 @@ from api.rest.cursor import Cursors
 from api.rest.endpoint import endpoint
 from api.rest.list_spec import NO_OWN_OPTIONS, ListSpec
 from api.rest.listing import Listing
+from api.rest.wire_types import present
 from domain.auth.policy import Action
 from domain.chats.listing import CHAT_LIST
 from domain.chats.service import ChatService
@@ -58,9 +59,10 @@ class ChatController(Controller):
     ) -> Response[ChatPageOut]:
         listing = Listing(request, cursors, CHATS, subject)
         page = await chats.list(subject, listing.query)
+        items = listing.projected(map(ChatOut.of, page.items))
         info = listing.page_info(page)
-        items = tuple(ChatOut.of(chat) for chat in page.items)
-        return Response(ChatPageOut(items=items, page_info=info), headers=listing.links(info))
+        body = ChatPageOut(items=items, page_info=info, count=present(page.count))
+        return Response(body, headers=listing.links(info))
 
     @get(
         "/{chat_id:str}",

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from api.rest.listing import PageInfo
+from api.rest.page_out import PageOut
 from api.rest.wire_types import Id, Moment
 from domain.chats.models import Chat
 from domain.chats.service import ChatDraft
@@ -72,9 +72,8 @@ class ChatOut(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class ChatPageOut(msgspec.Struct, frozen=True, kw_only=True):
-    items: tuple[ChatOut, ...]
-    page_info: PageInfo
+class ChatPageOut(PageOut[ChatOut], frozen=True, kw_only=True):
+    pass
 
 
 def trimmed_title(text: str) -> str:

@@ -11,6 +11,7 @@ from api.rest.endpoint import endpoint
 from api.rest.list_spec import NO_OWN_OPTIONS, ListSpec
 from api.rest.listing import Listing
 from api.rest.messages.schemas import MessageOut, MessagePageOut
+from api.rest.wire_types import present
 from domain.auth.policy import Action
 from domain.errors import ChatNotFound
 from domain.ids import ChatId
@@ -18,7 +19,13 @@ from domain.messages.listing import MESSAGE_LIST
 from domain.messages.service import MessageService
 from domain.subject import Subject
 
-MESSAGES: Final = ListSpec(resource="messages", shape=MESSAGE_LIST, item=MessageOut, own=NO_OWN_OPTIONS)
+MESSAGES: Final = ListSpec(
+    resource="messages",
+    shape=MESSAGE_LIST,
+    item=MessageOut,
+    own=NO_OWN_OPTIONS,
+    sources={"status": "is_partial"},
+)
 
 
 class MessageController(Controller):
@@ -42,6 +49,7 @@ class MessageController(Controller):
     ) -> Response[MessagePageOut]:
         listing = Listing(request, cursors, MESSAGES, subject, parent=chat_id)
         page = await messages.list(subject, chat_id, listing.query)
+        items = listing.projected(map(MessageOut.of, page.items))
         info = listing.page_info(page)
-        items = tuple(MessageOut.of(message) for message in page.items)
-        return Response(MessagePageOut(items=items, page_info=info), headers=listing.links(info))
+        body = MessagePageOut(items=items, page_info=info, count=present(page.count))
+        return Response(body, headers=listing.links(info))

@@ -5,7 +5,7 @@ from typing import Literal, Self
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from api.rest.listing import PageInfo
+from api.rest.page_out import PageOut
 from api.rest.wire_types import Id, Moment, present
 from domain.clock import utc_text
 from domain.messages.models import Message
@@ -50,6 +50,5 @@ class MessageOut(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class MessagePageOut(msgspec.Struct, frozen=True, kw_only=True):
-    items: tuple[MessageOut, ...]
-    page_info: PageInfo
+class MessagePageOut(PageOut[MessageOut], frozen=True, kw_only=True):
+    pass

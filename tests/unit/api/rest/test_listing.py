@@ -1,21 +1,26 @@
-"""A list that is none of ours, with an option of its own."""
+"""A list that is none of ours, with options of its own."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from litestar import Request
+from msgspec import UNSET, UnsetType
 
 from api.rest.cursor import CursorKeys, Cursors
 from api.rest.list_spec import ListSpec, OwnOption, OwnOptions
 from api.rest.listing import Listing
+from api.rest.page_out import PageInfo
 from api.rest.refusals import NotOffered
-from domain.errors import InvalidCursor, InvalidLimit, InvalidRequest
-from domain.filters import Field, Kind, ListShape, OrderKey
+from domain.errors import DomainError, InvalidCursor, InvalidFilter, InvalidLimit, InvalidOrder, InvalidRequest
+from domain.filters import Compare, Field, Kind, ListShape, Operand, Operator, OrderKey
 from domain.ids import TenantId, UserId
-from domain.pagination import Page, Position, Travel
+from domain.pagination import Page, PageQuery, Position, Travel
 from domain.subject import AuthMethod, Subject
 
 WEIGHT = Field("weight", Kind.INTEGER)
@@ -25,6 +30,8 @@ ID = Field("id", Kind.UUID)
 class StoneOut(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     weight: int
+    colour: str | UnsetType = UNSET
+    wet: None = None
 
 
 class StoneOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,9 +56,10 @@ STONES = ListSpec(
         ),
         read=own_options,
     ),
+    sources={"colour": "tint"},
 )
 CURSORS = Cursors(CursorKeys(current=b"a" * 32))
-PLACE = Position(keys=("7", str(UUID(int=9))), travel=Travel.FORWARD)
+PLACE = Position(keys=(7, UUID(int=9)), travel=Travel.FORWARD)
 ANN = Subject(
     tenant_id=TenantId(UUID(int=1)),
     user_id=UserId(UUID(int=2)),
@@ -61,9 +69,10 @@ ANN = Subject(
 )
 
 
-def asked(query: str, spec: ListSpec[StoneOptions] = STONES) -> Listing[StoneOptions]:
-    scope: Any = {"type": "http", "method": "GET", "path": "/stones", "query_string": query.encode(), "headers": []}
-    return Listing(Request(scope), CURSORS, spec, ANN)
+def asked(query: str | bytes) -> Listing[StoneOptions]:
+    text = query.encode() if isinstance(query, str) else query
+    scope: Any = {"type": "http", "method": "GET", "path": "/stones", "query_string": text, "headers": []}
+    return Listing(Request(scope), CURSORS, STONES, ANN)
 
 
 def cursor_of(query: str) -> str:
@@ -103,12 +112,141 @@ def test_links_repeat_the_options_of_the_request() -> None:
     assert to_first == '</stones?limit=3&unit=a+b%26c>; rel="first"'
 
 
+def test_a_cursor_takes_the_place_of_the_order_and_the_first_page_names_it() -> None:
+    heaviest = asked("%24orderby=weight+desc&%24filter=weight+gt+1&%24select=weight&%24count=true")
+    links = heaviest.links(heaviest.page_info(Page(items=(), next=PLACE, previous=PLACE)))["Link"]
+    kept = "/stones?limit=20&$filter=weight+gt+1&$select=weight&$count=true"
+    info = heaviest.page_info(Page(items=(), next=PLACE, previous=PLACE))
+    assert links.split(", ") == [
+        f'<{kept}&cursor={info.next_cursor}>; rel="next"',
+        f'<{kept}&cursor={info.prev_cursor}>; rel="prev"',
+        f'<{kept}&$orderby=weight+desc%2Cid+desc>; rel="first"',
+    ]
+    followed = asked(f"$filter=weight gt 1&cursor={info.next_cursor}")
+    assert followed.query.order == heaviest.query.order
+    first = followed.links(followed.page_info(Page(items=())))["Link"]
+    assert first == '</stones?limit=20&$filter=weight+gt+1&$orderby=weight+desc%2Cid+desc>; rel="first"'
+
+
+def test_links_that_no_client_would_read_are_left_out() -> None:
+    listing = asked("$filter=weight in (" + ",".join(["1234567890"] * 180) + ")")
+    assert listing.links(listing.page_info(Page(items=()))) != {}
+    assert listing.links(listing.page_info(Page(items=(), next=PLACE, previous=PLACE))) == {}
+
+
+def test_links_survive_every_character() -> None:
+    target = asked("unit=%22%3E%3B%20rel%3Dx%0D%0A%E2%82%AC+%2B%25").links(
+        PageInfo(next_cursor=None, prev_cursor=None, limit=20)
+    )
+    assert target["Link"] == '</stones?limit=20&unit=%22%3E%3B+rel%3Dx%0D%0A%E2%82%AC+%2B%25>; rel="first"'
+    assert asked(target["Link"].partition("?")[2].partition(">")[0]).own.unit == '">; rel=x\r\n€ +%'
+
+
+def test_the_query_is_what_was_asked() -> None:
+    plain = asked("").query
+    assert plain == PageQuery(limit=20, order=STONES.shape.default_order)
+    full = asked("$top=7&$count=true&$select=colour&$orderby=weight desc,id&$filter=weight ge 7").query
+    assert full == PageQuery(
+        limit=7,
+        order=(OrderKey(WEIGHT, descending=True), OrderKey(ID)),
+        filter=Compare(Operand(WEIGHT), Operator.GE, 7),
+        members=frozenset({"id", "tint"}),
+        counted=True,
+    )
+    assert asked("$select=*&$count=false").query == plain
+
+
+def test_only_what_was_selected_is_shown() -> None:
+    stones = [StoneOut(id="a", weight=1, colour="grey"), StoneOut(id="b", weight=2)]
+
+    def shown(selection: str) -> bytes:
+        return msgspec.json.encode(asked(f"$select={selection}").projected(stones))
+
+    assert shown("*") == b'[{"id":"a","weight":1,"colour":"grey","wet":null},{"id":"b","weight":2,"wet":null}]'
+    assert shown("id") == b'[{"id":"a"},{"id":"b"}]'
+    assert shown("colour,weight") == b'[{"id":"a","weight":1,"colour":"grey"},{"id":"b","weight":2}]'
+    assert shown("wet") == b'[{"id":"a","wet":null},{"id":"b","wet":null}]'
+
+
+def test_white_space_in_a_filter_does_not_matter_to_a_cursor() -> None:
+    cursor = cursor_of("$filter=weight gt 1 and weight lt 9")
+    for same in (
+        "weight  gt 1 and ( weight lt 9 )",
+        "(weight%09gt%201)%20and%20(weight lt 9)",
+        "WEIGHT gt 01 and weight lt 9",
+    ):
+        assert asked(f"$filter={same}&cursor={cursor}").query.position == PLACE
+    for other in (
+        "weight lt 9 and weight gt 1",
+        "weight gt 1",
+        "weight gt 1 or weight lt 9",
+        "weight gt 1 and weight lt 8",
+    ):
+        with pytest.raises(InvalidCursor):
+            asked(f"$filter={other}&cursor={cursor}")
+    with pytest.raises(InvalidCursor):
+        asked(f"cursor={cursor}")
+    with pytest.raises(InvalidCursor):
+        asked(f"$filter=weight gt 1&cursor={cursor_of('')}")
+
+
+def test_what_does_not_change_the_rows_may_change_from_page_to_page() -> None:
+    query = asked(f"limit=3&$select=weight&$count=true&cursor={cursor_of('limit=9')}").query
+    assert (query.limit, query.position, query.counted) == (3, PLACE, True)
+
+
+@pytest.mark.parametrize("order", ["weight", "weight,id", "", "nothing"])
+def test_a_cursor_and_an_order_together_are_no_cursor(order: str) -> None:
+    with pytest.raises(InvalidCursor):
+        asked(f"$orderby={order}&cursor={cursor_of('')}")
+
+
 def test_the_first_thing_wrong_is_told() -> None:
-    wrong = "&$nothing=1&limit=0&sunk=never&cursor=x"
-    with pytest.raises(InvalidRequest) as unknown:
-        asked(wrong)
-    assert unknown.value.faults[0].code == "unknown_option"
-    with pytest.raises(InvalidLimit):
-        asked(wrong.replace("$nothing", "nothing"))
-    with pytest.raises(InvalidRequest):
-        asked("sunk=never&cursor=x")
+    wrong = {
+        "$nothing": (InvalidRequest, "$nothing"),
+        "limit": (InvalidLimit, None),
+        "$count": (InvalidRequest, "$count"),
+        "$select": (InvalidRequest, "$select"),
+        "sunk": (InvalidRequest, "sunk"),
+        "$filter": (InvalidFilter, "$filter"),
+        "cursor": (InvalidCursor, None),
+    }
+    names = list(wrong)
+    for index, name in enumerate(names):
+        kind, field = wrong[name]
+        with pytest.raises(kind) as refused:
+            asked("&".join(f"{name}=0" for name in reversed(names[index:])))
+        assert [fault.field for fault in refused.value.faults] == ([] if field is None else [field])
+    with pytest.raises(InvalidOrder):
+        asked("$orderby=")
+
+
+SOUP = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["limit", "$top", "$filter", "$orderby", "$select", "$count", "cursor", "sunk", "unit", "%24top"]
+        )
+        | st.text(max_size=5),
+        st.sampled_from(
+            ["1", "true", "weight", "id desc", "weight eq 1", "*", "", "%00", "%ff", "'", "(", cursor_of("")]
+        )
+        | st.text(max_size=20),
+    ),
+    max_size=6,
+).map(lambda pairs: "&".join(f"{name}={value}" for name, value in pairs))
+
+
+@given(SOUP | st.text())
+def test_every_query_is_understood_or_refused(query: str) -> None:
+    try:
+        understood = asked(query.encode("utf-8", "surrogatepass"))
+    except (DomainError, NotOffered):
+        return
+    assert 1 <= understood.query.limit <= 100
+    assert understood.query.order[-1].field == ID
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_break_anything(query: bytes) -> None:
+    with contextlib.suppress(DomainError, NotOffered):
+        asked(query)
