@@ -12,6 +12,10 @@ MessageId = NewType("MessageId", UUID)
 TurnId = NewType("TurnId", UUID)
 RequestId = NewType("RequestId", UUID)
 OwnerId = NewType("OwnerId", UUID)
+EventId = NewType("EventId", UUID)
+
+NIL_TENANT = TenantId(UUID(int=0))
+"""To whom belongs what concerns the whole platform."""
 
 _RANDOM_BITS = 74
 _VARIANT_BITS = 62

@@ -39,6 +39,7 @@ class Counted(StrEnum):
     REAP_FAILED = "reap_failed"
     REDIS_ERRORS = "redis_errors"
     RATE_LIMITED = "rate_limited"
+    JOBS_HANDLED = "jobs_handled"
 
 
 class Span(Protocol):

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.postgres.unusable import DatabaseUnusable
 
-OLDEST_VERSION: Final = "0005"
-NEWEST_VERSION: Final = "0005"
+OLDEST_VERSION: Final = "0006"
+NEWEST_VERSION: Final = "0006"
 
-GLOBAL_TABLES: Final = frozenset({"schema_migrations"})
-"""The tables of the schema that hold no tenant's data; every other one is behind row-level security."""
+GLOBAL_TABLES: Final = frozenset({"schema_migrations", "jobs", "job_log", "job_schedules", "job_statistics"})
+"""The tables of the schema that hold no tenant's data, jobs being ids; every other is behind row-level security."""
 
 TENANT_ROWS: Final = (
     "(tenant_id = ( SELECT (NULLIF(current_setting('app.tenant'::text, true), ''::text))::uuid AS \"nullif\"))"

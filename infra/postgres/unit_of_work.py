@@ -16,6 +16,8 @@ from domain.unit_of_work import Access
 from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.repositories.cancellations import PostgresCancellations
 from infra.postgres.repositories.chats import PostgresChats
+from infra.postgres.repositories.events import EventKeeping, PostgresEvents
+from infra.postgres.repositories.jobs import PostgresJobs
 from infra.postgres.repositories.messages import PostgresMessages
 from infra.postgres.repositories.turn_changes import PostgresChanges
 from infra.postgres.repositories.turn_statuses import PostgresStatuses
@@ -31,20 +33,28 @@ _MODES: Final = {
 class PostgresTransaction:
     """The repositories of one transaction; of no use after its block."""
 
-    def __init__(self, connection: AsyncConnection, scope: AccessScope) -> None:
+    def __init__(self, connection: AsyncConnection, scope: AccessScope, keeping: EventKeeping) -> None:
         self.chats = PostgresChats(connection, scope)
         self.messages = PostgresMessages(connection, scope)
         self.turns = PostgresTurns(connection, scope)
         self.changes = PostgresChanges(connection, scope)
         self.cancellations = PostgresCancellations(connection, scope)
         self.statuses = PostgresStatuses(connection, scope)
+        self.events = PostgresEvents(connection, scope, keeping)
+        self.jobs = PostgresJobs(connection)
 
 
 class PostgresUnitOfWork:
     """Fits UnitOfWork for every combination of repositories that PostgresTransaction has."""
 
-    def __init__(self, pool: ConnectionPool, limits: TransactionLimits) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        limits: TransactionLimits,
+        keeping: EventKeeping = EventKeeping(),  # noqa: B008 - frozen
+    ) -> None:
         self._pool = pool
+        self._keeping = keeping
         self._openings = {
             access: f"{mode}; SELECT set_config('app.tenant', '%s', true), {limits.settings()}"
             for access, mode in _MODES.items()
@@ -57,4 +67,6 @@ class PostgresUnitOfWork:
         """The port's promises, and those of `transaction` about cancellation."""
         # Made from the number, so that nothing but a UUID can stand between the quotes.
         opening = self._openings[access] % UUID(int=scope.tenant_id.int)
-        return transaction(self._pool, opening, self._ending, partial(PostgresTransaction, scope=scope))
+        return transaction(
+            self._pool, opening, self._ending, partial(PostgresTransaction, scope=scope, keeping=self._keeping)
+        )

@@ -14,20 +14,30 @@ from sqlalchemy.pool import NullPool
 
 from infra.postgres import migrate
 from infra.postgres.dsn import DIALECT
-from infra.postgres.orm import chat, message, turn, turn_part
+from infra.postgres.orm import chat, event, message, turn, turn_part
 from infra.postgres.orm.base import SCHEMA, Base
-from infra.postgres.role_check import NEWEST_VERSION
+from infra.postgres.role_check import GLOBAL_TABLES, NEWEST_VERSION
 from tests.harness.postgres import Database
 from tests.harness.rows import connected
 
 VERSIONS: Final = Path(__file__).resolve().parents[3] / "migrations" / "versions"
 
-MAPPED = {row.__tablename__ for row in (chat.ChatRow, message.MessageRow, turn.TurnRow, turn_part.TurnPartRow)}
+MAPPED = {
+    row.__tablename__
+    for row in (
+        chat.ChatRow,
+        message.MessageRow,
+        turn.TurnRow,
+        turn_part.TurnPartRow,
+        event.AuditEventRow,
+        event.UsageEventRow,
+    )
+}
 
 
 def _differences(connection: Connection) -> list[Any]:
     def only_ours(name: str | None, kind: str, _: Any) -> bool:
-        return name == SCHEMA if kind == "schema" else name != migrate.VERSION_TABLE
+        return name == SCHEMA if kind == "schema" else kind != "table" or name not in GLOBAL_TABLES
 
     context = MigrationContext.configure(
         connection,

@@ -1,0 +1,248 @@
+"""What jobs promise (engine.md 9, reliability.md I-50 to I-55), on a real database."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+from itertools import pairwise
+
+import anyio
+import asyncpg
+import pytest
+from msgspec.structs import replace
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.persistence.queries import Queries
+
+from domain.ids import EventId, UserId
+from domain.jobs.payloads import Job
+from domain.jobs.retries import JobFailed
+from domain.scope import AccessScope
+from infra.jobs.runner import Tick
+from infra.postgres.job_tables import ENVIRONMENT, QUEUE, SCHEDULER
+from infra.postgres.unit_of_work import PostgresUnitOfWork
+from tests.harness.eventually import eventually, until
+from tests.harness.jobs import QUICK, a_job, enqueue, runner, transactions
+from tests.harness.postgres import Database
+from tests.harness.rows import connected
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+async def begin(database: Database) -> AsyncIterator[PostgresUnitOfWork]:
+    async with transactions(database.dsn) as begin:
+        yield begin
+
+
+@pytest.fixture
+async def admin(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    async with connected(database.superuser_dsn) as connection:
+        yield connection
+
+
+async def states(admin: asyncpg.Connection) -> dict[str, int]:
+    """How many jobs there are in each state, of those that are left."""
+    return dict(await admin.fetch("SELECT status::text, count(*) FROM mini_chat.jobs GROUP BY status"))
+
+
+async def codes(admin: asyncpg.Connection) -> list[str]:
+    rows = await admin.fetch("SELECT traceback ->> 'exception_message' AS code FROM mini_chat.job_log ORDER BY id")
+    return [row["code"] for row in rows if row["code"]]
+
+
+class Done:
+    """Counts what was handled; `hindrance` is raised at every attempt."""
+
+    def __init__(self, hindrance: Exception | None = None) -> None:
+        self.events: Counter[EventId] = Counter()
+        self._hindrance = hindrance
+
+    async def handle(self, job: Job) -> None:
+        self.events[job.event_id] += 1
+        if self._hindrance is not None:
+            raise self._hindrance
+
+
+async def test_the_tables_are_those_the_installed_engine_asks_for(admin: asyncpg.Connection) -> None:
+    """But for its trigger, which would send a NOTIFY in every transaction that leaves a job behind."""
+    plan = await Queries(AsyncpgDriver(admin), ENVIRONMENT, QUEUE, SCHEDULER).plan_upgrade()
+    left_out = [statement.split("(")[0].split("\n")[0] for statement in plan.statements]
+    assert left_out == ["CREATE FUNCTION mini_chat.notify_jobs_changed", "CREATE TRIGGER tg_jobs_changed"]
+    assert plan.notes == ()
+
+
+async def test_a_job_exists_if_and_when_its_transaction_commits(
+    begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    scope = AccessScope(tenant_id=a_job().tenant_id, user_id=UserId(a_job().event_id))
+    with suppress(ZeroDivisionError):
+        async with begin(scope) as tx:
+            await tx.jobs.enqueue(a_job(scope.tenant_id))
+            raise ZeroDivisionError
+    assert await states(admin) == {}
+    async with begin(scope) as tx:
+        await tx.jobs.enqueue(a_job(scope.tenant_id), a_job(scope.tenant_id))
+        assert await states(admin) == {}
+    assert await states(admin) == {"queued": 2}
+
+
+async def test_three_workers_do_each_job_once(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    jobs = [a_job() for _ in range(40)]
+    done = Done()
+    async with AsyncExitStack() as workers:
+        for _ in range(3):
+            await workers.enter_async_context(runner(database.dsn, done.handle).running())
+        await enqueue(begin, *jobs)
+        await until(lambda: len(done.events) == len(jobs))
+        await eventually(lambda: _empty(admin))
+    assert done.events == Counter(job.event_id for job in jobs)
+
+
+async def _empty(admin: asyncpg.Connection) -> bool:
+    return not await states(admin)
+
+
+async def test_a_job_that_always_fails_is_tried_as_often_as_allowed_and_then_kept(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    done = Done(JobFailed("sink_busy"))
+    await enqueue(begin, a_job())
+    async with runner(database.dsn, done.handle).running():
+        await eventually(lambda: _is_dead(admin))
+    assert done.events.total() == 3
+    assert await codes(admin) == ["sink_busy", "sink_busy", "sink_busy"]
+
+
+async def _is_dead(admin: asyncpg.Connection) -> bool:
+    return await states(admin) == {"failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "attempts", "code"),
+    [
+        (JobFailed("sink_refused", permanent=True), 1, "sink_refused"),
+        (ValueError("CNRY-secret"), 3, "internal_error"),
+    ],
+)
+async def test_what_operators_see_of_a_failure_is_a_code(
+    database: Database,
+    begin: PostgresUnitOfWork,
+    admin: asyncpg.Connection,
+    hindrance: Exception,
+    attempts: int,
+    code: str,
+) -> None:
+    done = Done(hindrance)
+    await enqueue(begin, a_job())
+    async with runner(database.dsn, done.handle).running():
+        await eventually(lambda: _is_dead(admin))
+    assert done.events.total() == attempts
+    assert await codes(admin) == [code] * attempts
+    assert "CNRY-secret" not in str(await admin.fetch("SELECT traceback FROM mini_chat.job_log"))
+
+
+async def test_a_job_that_kills_its_worker_ends_as_a_dead_letter(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    """Each worker that was lost with it counts as an attempt."""
+    await enqueue(begin, a_job())
+    done = Done()
+    for _ in range(3):
+        await admin.execute(_PICKED_BY_ONE_THAT_DIED)
+    assert await admin.fetchval("SELECT attempts FROM mini_chat.jobs") == 2
+    async with runner(database.dsn, done.handle).running():
+        await eventually(lambda: _is_dead(admin))
+    assert done.events.total() == 0
+    assert await codes(admin) == ["worker_lost"]
+
+
+_PICKED_BY_ONE_THAT_DIED = """
+    UPDATE mini_chat.jobs
+    SET status = 'picked', queue_manager_id = gen_random_uuid(), updated = clock_timestamp(),
+        heartbeat = now() - interval '1 hour'
+"""
+
+
+async def test_what_still_runs_at_the_deadline_of_a_drain_is_given_back_and_not_counted(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    started = anyio.Event()
+
+    async def hang(_: Job) -> None:
+        started.set()
+        await anyio.sleep_forever()
+
+    await enqueue(begin, a_job())
+    async with runner(database.dsn, hang, deadline=timedelta(minutes=1)).running():
+        await started.wait()
+    assert dict(*await admin.fetch("SELECT status::text, attempts FROM mini_chat.jobs")) == {
+        "status": "queued",
+        "attempts": 0,
+    }
+
+
+async def test_a_tenant_whose_jobs_hang_holds_up_nobody_else(database: Database, begin: PostgresUnitOfWork) -> None:
+    stuck, others = a_job().tenant_id, [a_job() for _ in range(20)]
+    running, most, done = 0, 0, Done()
+
+    async def handle(job: Job) -> None:
+        nonlocal running, most
+        if job.tenant_id != stuck:
+            await done.handle(job)
+            return
+        running += 1
+        most = max(most, running)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            running -= 1
+
+    await enqueue(begin, *(a_job(stuck) for _ in range(300)))
+    await enqueue(begin, *others)
+    limits = replace(QUICK, lease=timedelta(seconds=30))
+    async with runner(database.dsn, handle, limits=limits, deadline=timedelta(minutes=1)).running():
+        with anyio.fail_after(3):
+            await until(lambda: len(done.events) == len(others))
+    assert most == limits.per_tenant
+
+
+async def test_a_worker_lives_through_the_loss_of_its_connection(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    done = Done()
+    async with runner(database.dsn, done.handle).running():
+        await enqueue(begin, a_job())
+        await until(lambda: done.events.total() == 1)
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mini-chat jobs'"
+        )
+        await enqueue(begin, a_job())
+        await until(lambda: len(done.events) == 2, within_s=10)
+
+
+async def test_a_tick_is_taken_by_one_of_three(database: Database) -> None:
+    ticks: list[float] = []
+
+    async def note() -> None:
+        ticks.append(anyio.current_time())
+
+    async with AsyncExitStack() as workers:
+        for _ in range(3):
+            tick = Tick(name="each_two_seconds", cron="*/2 * * * * *", work=note)
+            await workers.enter_async_context(runner(database.dsn, Done().handle, tick).running())
+        await until(lambda: len(ticks) >= 2, within_s=10)
+    assert all(later - earlier > 0.5 for earlier, later in pairwise(ticks)), ticks
+
+
+async def test_who_serves_can_neither_see_nor_end_jobs(database: Database) -> None:
+    async with connected(database.dsn) as service:
+        for forbidden in (
+            "SELECT payload FROM mini_chat.jobs",
+            "UPDATE mini_chat.jobs SET status = 'failed'",
+            "DELETE FROM mini_chat.jobs",
+            "SELECT * FROM mini_chat.job_log",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await service.execute(forbidden)
