@@ -9,7 +9,7 @@ import pytest
 from infra.postgres import migrate
 from infra.postgres.embedded import RUNTIME_ROLE
 from infra.postgres.engine import PoolLimits, create_pools
-from infra.postgres.role_check import UnsafeDatabase, check_runtime_role
+from infra.postgres.role_check import NEWEST_VERSION, OLDEST_VERSION, UnsafeDatabase, check_runtime_role
 from tests.harness.postgres import Database
 
 LIMITS: Final = PoolLimits(size=1, reserved_size=1, acquire=timedelta(seconds=5), statement=timedelta(seconds=5))
@@ -68,12 +68,14 @@ SCHEMA_FAULTS: Final = {
         "mini_chat.chats has another policy than the tenant's: tenant_rows"
     ),
     "UPDATE mini_chat.schema_migrations SET version_num = '0000'": (
-        "the schema is at version 0000, this program works with 0005 to 0005"
+        f"the schema is at version 0000, this program works with {OLDEST_VERSION} to {NEWEST_VERSION}"
     ),
     "UPDATE mini_chat.schema_migrations SET version_num = '9999'": (
-        "the schema is at version 9999, this program works with 0005 to 0005"
+        f"the schema is at version 9999, this program works with {OLDEST_VERSION} to {NEWEST_VERSION}"
     ),
-    "DELETE FROM mini_chat.schema_migrations": ("the schema is at version none, this program works with 0005 to 0005"),
+    "DELETE FROM mini_chat.schema_migrations": (
+        f"the schema is at version none, this program works with {OLDEST_VERSION} to {NEWEST_VERSION}"
+    ),
 }
 
 
