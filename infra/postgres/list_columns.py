@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     Boolean,
+    ColumnElement,
     DateTime,
     SQLColumnExpression,
     Text,
@@ -14,10 +15,12 @@ from sqlalchemy import (
     collate,
     func,
     literal,
+    literal_column,
 )
 from sqlalchemy.types import TypeEngine
 
 from domain.filters import Field, Kind, Value
+from infra.postgres.orm.base import SCHEMA
 
 ListColumns: TypeAlias = Mapping[str, SQLColumnExpression[Any]]
 """By the name of the field. What is not in it cannot be reached by a caller."""
@@ -30,6 +33,8 @@ TYPES: Final[Mapping[Kind, TypeEngine[Any]]] = {
     Kind.BOOL: Boolean(),
 }
 
+_LETTERS: Final[ColumnElement[Any]] = literal_column(f"{SCHEMA}.letters")
+
 
 def seen(field: Field, columns: ListColumns) -> SQLColumnExpression[Any]:
     """Text compares and orders by code point whatever the locale of the database."""
@@ -38,8 +43,8 @@ def seen(field: Field, columns: ListColumns) -> SQLColumnExpression[Any]:
 
 
 def lowered(field: Field, columns: ListColumns) -> SQLColumnExpression[Any]:
-    """By the locale of the database."""
-    return collate(func.lower(columns[field.name]), "C")
+    """By the simple mapping of Unicode, whatever the locale of the database."""
+    return collate(func.lower(columns[field.name].op("COLLATE")(_LETTERS)), "C")
 
 
 def bound(field: Field, value: Value) -> BindParameter[Any]:

@@ -27,6 +27,14 @@ class ChatRow(TenantRow):
             postgresql_where=text("deleted_at IS NULL"),
         ),
         Index(
+            "ix_chats_created",
+            "tenant_id",
+            "user_id",
+            "created_at",
+            "id",
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index(
             "ix_chats_deleted",
             "tenant_id",
             "user_id",

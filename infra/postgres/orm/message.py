@@ -22,7 +22,7 @@ class MessageRow(TenantRow):
             "tenant_id",
             "chat_id",
             "created_at",
-            "id",
+            "seq",
             postgresql_where=text("deleted_at IS NULL"),
         ),
         ForeignKeyConstraint(

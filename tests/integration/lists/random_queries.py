@@ -24,7 +24,7 @@ from domain.filters import (
     Value,
 )
 
-LETTERS: Final = (*"aAbBzZ09 %_\\'\"", *"éÉßΣσςΩЖж", "\u212a", "\ue000", "\uffee", "日", "😀", "e\u0301", "\U0001d49c")
+LETTERS: Final = (*"aAbBzZ09 %_\\'\"", *"éÉßİΣσςΩЖж", "\u212a", "\ue000", "\uffee", "日", "😀", "e\u0301", "\U0001d49c")
 """Cases, wildcards, quotes, and characters whose order by code point is not that of UTF-16 or of any language."""
 
 _NOON: Final = datetime(2026, 5, 4, 12, tzinfo=UTC)
