@@ -95,7 +95,14 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     attaching = Attaching(begin, policy, supervisor, messages.bus, followers, telemetry)
     return Runtime(
         rest=RestServices(
-            chats=ChatService(begin, policy, catalogue, stopping_when_chat_goes(supervisor, messages.bus), clock),
+            chats=ChatService(
+                begin,
+                policy,
+                catalogue,
+                stopping_when_chat_goes(supervisor, messages.bus),
+                clock,
+                settings.retention.deleted_chats,
+            ),
             messages=MessageService(begin, policy),
             models=ModelService(policy, catalogue),
             verifier=token_verifier(settings.auth, settings.data_dir, clock),

@@ -16,6 +16,7 @@ from app.config_reader import Read, agree, read
 from app.durations import Between, duration
 from domain.auth.loopback import is_loopback
 from domain.catalogue.models import Estimation, ModelSpec
+from domain.chats.service import RESTORABLE_FOR
 from domain.providers.request import Deadlines
 from infra.auth.claims import ClaimNames
 from infra.providers.settings import ProviderSettings
@@ -167,6 +168,12 @@ class ContextSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     recent_turns: Annotated[int, Meta(ge=0, le=200)] = 20
 
 
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A deleted chat can be restored for `deleted_chats`; zero turns restoring off."""
+
+    deleted_chats: Annotated[timedelta, Between(NONE, duration("3650d"))] = RESTORABLE_FOR
+
+
 class AuthMode(StrEnum):
     DEV = "dev"
     JWT = "jwt"
@@ -251,6 +258,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cancel: CancelSettings = CancelSettings()
     drain: DrainSettings = DrainSettings()
     context: ContextSettings = ContextSettings()
+    retention: RetentionSettings = RetentionSettings()
     estimation: Estimation = Estimation()
     auth: AuthSettings = AuthSettings()
     secrets: SecretSettings = SecretSettings()

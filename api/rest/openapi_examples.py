@@ -86,7 +86,11 @@ EVENT_STREAM = (
 
 REQUESTS: Mapping[str, object] = {
     "mini_chat.create_chat": {"title": "Tides", "metadata": {"team": "harbour"}},
-    "mini_chat.update_chat": {"title": "Tides and currents"},
+    "mini_chat.update_chat": {
+        "title": "Tides and currents",
+        "is_favorite": True,
+        "metadata": {"team": None, "port": "Bremen"},
+    },
     "mini_chat.send_message": _SEND,
     "mini_chat.stream_message": _SEND,
     "mini_chat.create_chat_and_send": _CREATE_AND_SEND,
@@ -99,7 +103,13 @@ ANSWERS: Mapping[str, object] = {
     "mini_chat.create_chat": _CHAT,
     "mini_chat.list_chats": {"items": [_CHAT], "page_info": _PAGE_INFO},
     "mini_chat.get_chat": _CHAT,
-    "mini_chat.update_chat": {**_CHAT, "title": "Tides and currents"},
+    "mini_chat.update_chat": {
+        **_CHAT,
+        "title": "Tides and currents",
+        "is_favorite": True,
+        "metadata": {"port": "Bremen"},
+    },
+    "mini_chat.restore_chat": _CHAT,
     "mini_chat.list_messages": {"items": [_ANSWER], "page_info": _PAGE_INFO},
     "mini_chat.list_models": {"items": [_MODEL]},
     "mini_chat.get_model": _MODEL,

@@ -26,6 +26,7 @@ class Action(Enum):
     LIST_CHATS = "list_chats"
     UPDATE_CHAT = "update_chat"
     DELETE_CHAT = "delete_chat"
+    RESTORE_CHAT = "restore_chat"
     LIST_MESSAGES = "list_messages"
     SEND_MESSAGE = "send_message"
     CANCEL_TURN = "cancel_turn"
@@ -58,6 +59,7 @@ _WRITING = frozenset(
         Action.CREATE_CHAT,
         Action.UPDATE_CHAT,
         Action.DELETE_CHAT,
+        Action.RESTORE_CHAT,
         Action.SEND_MESSAGE,
         Action.CANCEL_TURN,
         Action.RETRY_TURN,

@@ -20,6 +20,7 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True):
     message_count: int
     created_at: datetime
     updated_at: datetime
+    deleted_at: datetime | None = None
 
 
 class NewChat(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,14 @@ class NewChat(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     is_temporary: bool = False
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class ChatChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a chat; None leaves a member as it is, and one at least is given. `metadata` replaces the old."""
+
+    title: str | None = None
+    is_favorite: bool | None = None
+    metadata: dict[str, str] | None = None
 
 
 class RunningTurn(msgspec.Struct, frozen=True, kw_only=True):

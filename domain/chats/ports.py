@@ -1,9 +1,10 @@
 """What the chat use cases need from the store and from the engine."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Protocol
 
-from domain.chats.models import Chat, Deletion, NewChat, RunningTurn
+from domain.chats.models import Chat, ChatChange, Deletion, NewChat, RunningTurn
 from domain.ids import ChatId
 from domain.pagination import Page, PageQuery
 from domain.scope import AccessScope
@@ -23,12 +24,23 @@ class Chats(Protocol):
         """
         ...
 
-    async def rename(self, chat_id: ChatId, title: str) -> Chat | None:
-        """None when there is no such chat. Counts as activity."""
+    async def lock(self, chat_id: ChatId) -> Chat | None:
+        """Like `get`, and until the end of the transaction nobody else changes the chat."""
+        ...
+
+    async def change(self, chat_id: ChatId, change: ChatChange) -> Chat | None:
+        """None when there is no such chat. Only a new title counts as activity."""
         ...
 
     async def soft_delete(self, chat_id: ChatId) -> Deletion | None:
         """Hides the chat and flags its running turn, if any, for cancellation; None when there is no such chat."""
+        ...
+
+    async def restore(self, chat_id: ChatId, window: timedelta) -> Chat | None:
+        """Brings back a chat that was deleted less than `window` ago and is not temporary, or returns a live one.
+
+        Everything in it is as it was; what its deletion cancelled stays cancelled. Counts as no activity.
+        """
         ...
 
 

@@ -1,11 +1,16 @@
-"""Create, read, rename, list and soft-delete chats."""
+"""Create, read, list, change, soft-delete and restore chats."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
 
 import msgspec
 
 from domain.auth.policy import Action, Policy
 from domain.catalogue.ports import Catalogue
 from domain.catalogue.resolver import choose_for_chat
-from domain.chats.models import Chat, NewChat
+from domain.chats.metadata import merged
+from domain.chats.models import Chat, ChatChange, NewChat
 from domain.chats.ports import ChatTx, StopTurn
 from domain.clock import Clock
 from domain.errors import ChatNotFound
@@ -14,6 +19,8 @@ from domain.pagination import Page, PageQuery
 from domain.scope import scope_for
 from domain.subject import Subject
 from domain.unit_of_work import Access, UnitOfWork
+
+RESTORABLE_FOR: Final = timedelta(days=30)
 
 
 class ChatDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,15 +41,32 @@ class ChatDraft(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class ChatPatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A change as asked for; None leaves a member as it is. `metadata` is a merge patch, where null removes."""
+
+    title: str | None = None
+    is_favorite: bool | None = None
+    metadata: Mapping[str, str | None] | None = None
+
+
 class ChatService:
+    """`restorable_for` is how long a deleted chat can be restored; zero turns restoring off."""
+
     def __init__(
-        self, begin: UnitOfWork[ChatTx], policy: Policy, catalogue: Catalogue, stop_turn: StopTurn, clock: Clock
+        self,
+        begin: UnitOfWork[ChatTx],
+        policy: Policy,
+        catalogue: Catalogue,
+        stop_turn: StopTurn,
+        clock: Clock,
+        restorable_for: timedelta = RESTORABLE_FOR,
     ) -> None:
         self._begin = begin
         self._policy = policy
         self._catalogue = catalogue
         self._stop_turn = stop_turn
         self._clock = clock
+        self._restorable_for = restorable_for
 
     async def create(self, who: Subject, draft: ChatDraft) -> Chat:
         """Raises InvalidModel. The model is fixed for the life of the chat."""
@@ -66,11 +90,16 @@ class ChatService:
         async with self._begin(scope_for(who), Access.READ) as tx:
             return await tx.chats.page(query)
 
-    async def rename(self, who: Subject, chat_id: ChatId, title: str) -> Chat:
-        """Raises ChatNotFound."""
+    async def change(self, who: Subject, chat_id: ChatId, patch: ChatPatch) -> Chat:
+        """Raises ChatNotFound, and InvalidRequest when the metadata would become too many.
+
+        Patches at the same time all take effect, member by member.
+        """
         self._policy.require(who, Action.UPDATE_CHAT)
         async with self._begin(scope_for(who)) as tx:
-            chat = await tx.chats.rename(chat_id, title)
+            metadata = None if patch.metadata is None else await _patched(tx, chat_id, patch.metadata)
+            change = ChatChange(title=patch.title, is_favorite=patch.is_favorite, metadata=metadata)
+            chat = await tx.chats.change(chat_id, change)
         if chat is None:
             raise ChatNotFound
         return chat
@@ -88,3 +117,20 @@ class ChatService:
             raise ChatNotFound
         if deletion.running_turn is not None:
             await self._stop_turn(scope, deletion.running_turn)
+
+    async def restore(self, who: Subject, chat_id: ChatId) -> Chat:
+        """The chat with everything that was live when it was deleted; a live one is left alone. Raises ChatNotFound."""
+        self._policy.require(who, Action.RESTORE_CHAT)
+        async with self._begin(scope_for(who)) as tx:
+            chat = await tx.chats.restore(chat_id, self._restorable_for)
+        if chat is None:
+            raise ChatNotFound
+        return chat
+
+
+async def _patched(tx: ChatTx, chat_id: ChatId, patch: Mapping[str, str | None]) -> dict[str, str]:
+    """Under the lock of the chat: another patch waits, and then sees this one's outcome. Raises ChatNotFound."""
+    chat = await tx.chats.lock(chat_id)
+    if chat is None:
+        raise ChatNotFound
+    return merged(chat.metadata, patch)

@@ -4,7 +4,9 @@ Row-level security would hide other tenants anyway. The predicates stand in ever
 index, they keep users apart, and they hold should a policy ever be lost.
 """
 
-from sqlalchemy import ColumnElement, and_, exists
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, exists, false, func
 
 from domain.ids import ChatId
 from domain.scope import AccessScope
@@ -22,7 +24,17 @@ def live_chat(scope: AccessScope, chat_id: ChatId) -> ColumnElement[bool]:
 
 
 def live_chats(scope: AccessScope) -> ColumnElement[bool]:
-    return and_(of_tenant(ChatRow, scope), ChatRow.user_id == scope.user_id, ChatRow.deleted_at.is_(None))
+    return and_(_chats(scope), ChatRow.deleted_at.is_(None))
+
+
+def restorable_chats(scope: AccessScope, window: timedelta) -> ColumnElement[bool]:
+    """The deleted ones whose window is still open; a window of zero never was."""
+    is_open = ChatRow.deleted_at > func.now() - window if window else false()
+    return and_(_chats(scope), ChatRow.deleted_at.is_not(None), is_open, ChatRow.is_temporary.is_(False))
+
+
+def _chats(scope: AccessScope) -> ColumnElement[bool]:
+    return and_(of_tenant(ChatRow, scope), ChatRow.user_id == scope.user_id)
 
 
 def in_live_chat(scope: AccessScope, chat_id: ChatId) -> ColumnElement[bool]:

@@ -92,6 +92,23 @@ async def test_one_request_id_serves_two_tenants(client: Client, service: Servic
     assert mine.message_id != theirs.message_id
 
 
+@pytest.mark.parametrize(("tenant", "user"), [("globex", "ada"), ("acme", "bob")], ids=["tenant", "user"])
+async def test_a_deleted_chat_comes_back_to_its_owner_alone(
+    client: Client, service: Service, tenant: str, user: str
+) -> None:
+    chat_id = await client.chat(title=SECRET)
+    await client.told(chat_id, SECRET)
+    before = await client.ask("GET", f"chats/{chat_id}")
+    assert (await client.ask("DELETE", f"chats/{chat_id}")).status == 204
+    stranger = client.under(await token(service, tenant, user))
+    foreign = await stranger.ask("POST", f"chats/{chat_id}/restore")
+    assert comparable(foreign) == comparable(await stranger.ask("POST", f"chats/{uuid4()}/restore"))
+    assert (await client.ask("GET", f"chats/{chat_id}")).status == 404
+    restored = await client.ask("POST", f"chats/{chat_id}/restore")
+    assert (restored.status, restored.body) == (200, before.body)
+    assert [message["content"] for message in await client.messages(chat_id)] == [SECRET, SECRET]
+
+
 @pytest.mark.parametrize("credential", ["Bearer nonsense", "Basic YWRhOmFkYQ==", "Bearer", "Bearer a.b.c"])
 async def test_a_bad_credential_is_refused(client: Client, credential: str) -> None:
     answer = await client.ask("GET", "chats", headers={"Authorization": credential})

@@ -1,12 +1,13 @@
 """The port Chats over tables in memory."""
 
+from datetime import timedelta
 from typing import Final
 
 from anyio.lowlevel import checkpoint
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from domain.chats.listing import CHAT_LIST
-from domain.chats.models import Chat, Deletion, NewChat, RunningTurn
+from domain.chats.models import Chat, ChatChange, Deletion, NewChat, RunningTurn
 from domain.ids import ChatId
 from domain.pagination import Page, PageQuery
 from domain.scope import AccessScope
@@ -52,15 +53,21 @@ class MemoryChats:
         live = [self._counted(record.chat) for record in self._view.tables.chats.values() if self._view.owns(record)]
         return _LIST.page(live, query)
 
-    async def rename(self, chat_id: ChatId, title: str) -> Chat | None:
+    async def lock(self, chat_id: ChatId) -> Chat | None:
+        self._view.require_write()
+        return await self.get(chat_id)
+
+    async def change(self, chat_id: ChatId, change: ChatChange) -> Chat | None:
         await checkpoint()
         self._view.require_write()
         record = self._view.live_chat(chat_id)
         if record is None:
             return None
-        renamed = replace(record.chat, title=title, updated_at=self._view.now)
-        self._view.replace(self._view.tables.chats, chat_id, replace(record, chat=renamed))
-        return self._counted(renamed)
+        members = {name: value for name, value in asdict(change).items() if value is not None}
+        active = {"updated_at": self._view.now} if "title" in members else {}
+        changed = replace(record.chat, **members, **active)
+        self._view.replace(self._view.tables.chats, chat_id, replace(record, chat=changed))
+        return self._counted(changed)
 
     async def soft_delete(self, chat_id: ChatId) -> Deletion | None:
         await checkpoint()
@@ -70,6 +77,14 @@ class MemoryChats:
             return None
         self._view.replace(self._view.tables.chats, chat_id, replace(record, deleted_at=self._view.now))
         return Deletion(running_turn=self._flag_running_turn(chat_id))
+
+    async def restore(self, chat_id: ChatId, window: timedelta) -> Chat | None:
+        await checkpoint()
+        self._view.require_write()
+        record = self._view.restorable_chat(chat_id, window)
+        if record is not None:
+            self._view.replace(self._view.tables.chats, chat_id, replace(record, deleted_at=None))
+        return await self.get(chat_id)
 
     def _flag_running_turn(self, chat_id: ChatId) -> RunningTurn | None:
         for turn in self._view.tables.turns.values():

@@ -1,7 +1,7 @@
 """What the store in memory keeps of one tenant, row by row."""
 
 from collections.abc import Hashable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -85,3 +85,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     def owns(self, record: ChatRecord) -> bool:
         return record.chat.user_id == self.scope.user_id and record.deleted_at is None
+
+    def restorable_chat(self, chat_id: ChatId, window: timedelta) -> ChatRecord | None:
+        record = self.tables.chats.get(chat_id)
+        return record if record is not None and self.can_restore(record, window) else None
+
+    def can_restore(self, record: ChatRecord, window: timedelta) -> bool:
+        gone, chat = record.deleted_at, record.chat
+        in_time = gone is not None and bool(window) and gone > self.now - window
+        return in_time and chat.user_id == self.scope.user_id and not chat.is_temporary

@@ -63,7 +63,8 @@ _CHECKS: Final = {
 
 _TOLD: Final = """
     SELECT turn.state, turn.error_code, turn.finish_reason, turn.last_event_id, message.content,
-        chat.deleted_at IS NOT NULL AND message.id IS NULL AS went_with_its_chat
+        (chat.deleted_at IS NOT NULL OR turn.cancel_reason = 'chat_deleted') AND message.id IS NULL
+            AS went_with_its_chat
     FROM mini_chat.chat_turns turn JOIN mini_chat.chats chat
         ON chat.tenant_id = turn.tenant_id AND chat.id = turn.chat_id
     LEFT JOIN mini_chat.messages message

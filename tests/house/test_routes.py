@@ -16,6 +16,7 @@ WRITING = {
     Action.CREATE_CHAT,
     Action.UPDATE_CHAT,
     Action.DELETE_CHAT,
+    Action.RESTORE_CHAT,
     Action.SEND_MESSAGE,
     Action.CANCEL_TURN,
     Action.RETRY_TURN,

@@ -80,7 +80,7 @@ class ChatController(Controller):
         "/{chat_id:str}",
         status_code=200,
         operation_id="mini_chat.update_chat",
-        summary="Rename a chat",
+        summary="Rename a chat, mark it as a favourite or change its metadata",
         opt=endpoint(Action.UPDATE_CHAT, ChatNotFound),
     )
     async def update_chat(
@@ -90,7 +90,7 @@ class ChatController(Controller):
         subject: NamedDependency[Subject],
         chats: NamedDependency[ChatService],
     ) -> ChatOut:
-        return ChatOut.of(await chats.rename(subject, chat_id, data.new_title()))
+        return ChatOut.of(await chats.change(subject, chat_id, data.patch()))
 
     @delete(
         "/{chat_id:str}",
@@ -103,3 +103,15 @@ class ChatController(Controller):
         self, chat_id: FromPath[ChatId], subject: NamedDependency[Subject], chats: NamedDependency[ChatService]
     ) -> None:
         await chats.delete(subject, chat_id)
+
+    @post(
+        "/{chat_id:str}/restore",
+        status_code=200,
+        operation_id="mini_chat.restore_chat",
+        summary="Bring a deleted chat back",
+        opt=endpoint(Action.RESTORE_CHAT, ChatNotFound),
+    )
+    async def restore_chat(
+        self, chat_id: FromPath[ChatId], subject: NamedDependency[Subject], chats: NamedDependency[ChatService]
+    ) -> ChatOut:
+        return ChatOut.of(await chats.restore(subject, chat_id))

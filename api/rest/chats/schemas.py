@@ -7,17 +7,19 @@ from msgspec import UNSET, Meta, UnsetType
 
 from api.rest.page_out import PageOut
 from api.rest.wire_types import Id, Moment
+from domain.chats.metadata import MAX_MEMBERS
 from domain.chats.models import Chat
-from domain.chats.service import ChatDraft
+from domain.chats.service import ChatDraft, ChatPatch
 from domain.clock import utc_text
 from domain.errors import InvalidRequest
 
 MAX_TITLE_CHARACTERS = 255
 
-Metadata = Annotated[
-    dict[Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")], Annotated[str, Meta(max_length=512)]],
-    Meta(max_length=16),
-]
+_Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+_Text = Annotated[str, Meta(max_length=512)]
+
+Metadata = Annotated[dict[_Name, _Text], Meta(max_length=MAX_MEMBERS)]
+MetadataPatch = dict[_Name, _Text | None]
 
 
 class NewChatIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,13 +39,21 @@ class NewChatIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatPatchIn(msgspec.Struct, frozen=True, kw_only=True):
-    title: str | UnsetType = UNSET
+    """`metadata` is a merge patch: null removes a member, and the others stay."""
 
-    def new_title(self) -> str:
-        """Raises InvalidRequest when there is none, or a blank or over-long one."""
-        if self.title is UNSET:
-            raise InvalidRequest.of("title", "At least one member to change is required.", "required")
-        return trimmed_title(self.title)
+    title: str | UnsetType = UNSET
+    is_favorite: bool | UnsetType = UNSET
+    metadata: MetadataPatch | UnsetType = UNSET
+
+    def patch(self) -> ChatPatch:
+        """Raises InvalidRequest when there is nothing to change, or for a blank or over-long title."""
+        if self.title is UNSET and self.is_favorite is UNSET and self.metadata is UNSET:
+            raise InvalidRequest.of("body", "At least one member to change is required.", "required")
+        return ChatPatch(
+            title=None if self.title is UNSET else trimmed_title(self.title),
+            is_favorite=None if self.is_favorite is UNSET else self.is_favorite,
+            metadata=None if self.metadata is UNSET else self.metadata,
+        )
 
 
 class ChatOut(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,13 +1,15 @@
 """The chats of one owner."""
 
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import Row, func, insert, literal_column, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import InstrumentedAttribute
 
 from domain.chats.listing import CHAT_LIST
-from domain.chats.models import Chat, Deletion, NewChat, RunningTurn
+from domain.chats.models import Chat, ChatChange, Deletion, NewChat, RunningTurn
 from domain.ids import ChatId, OwnerId, TurnId, UserId
 from domain.pagination import Page, PageQuery
 from domain.scope import AccessScope
@@ -15,7 +17,7 @@ from domain.streaming.models import StopReason
 from domain.turns.models import TurnState
 from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.turn import TurnRow
-from infra.postgres.scoping import live_chat, live_chats, of_tenant
+from infra.postgres.scoping import live_chat, live_chats, of_tenant, restorable_chats
 from infra.postgres.sql_list import SqlList
 
 _COLUMNS: Final = (
@@ -29,6 +31,7 @@ _COLUMNS: Final = (
     ChatRow.message_count,
     ChatRow.created_at,
     ChatRow.updated_at,
+    ChatRow.deleted_at,
 )
 
 
@@ -64,13 +67,13 @@ class PostgresChats:
     async def page(self, query: PageQuery) -> Page[Chat]:
         return await _LIST.page(self._connection, live_chats(self._scope), query)
 
-    async def rename(self, chat_id: ChatId, title: str) -> Chat | None:
-        statement = (
-            update(ChatRow)
-            .where(live_chat(self._scope, chat_id))
-            .values(title=title, updated_at=func.now())
-            .returning(*_COLUMNS)
-        )
+    async def lock(self, chat_id: ChatId) -> Chat | None:
+        statement = select(*_COLUMNS).where(live_chat(self._scope, chat_id)).with_for_update(key_share=True)
+        row = (await self._connection.execute(statement)).one_or_none()
+        return None if row is None else _chat(row)
+
+    async def change(self, chat_id: ChatId, change: ChatChange) -> Chat | None:
+        statement = update(ChatRow).where(live_chat(self._scope, chat_id)).values(_changed(change)).returning(*_COLUMNS)
         row = (await self._connection.execute(statement)).one_or_none()
         return None if row is None else _chat(row)
 
@@ -81,6 +84,16 @@ class PostgresChats:
         if (await self._connection.execute(hide)).one_or_none() is None:
             return None
         return Deletion(running_turn=await self._flag_running_turn(chat_id))
+
+    async def restore(self, chat_id: ChatId, window: timedelta) -> Chat | None:
+        statement = (
+            update(ChatRow)
+            .where(restorable_chats(self._scope, window), ChatRow.id == chat_id)
+            .values(deleted_at=None)
+            .returning(*_COLUMNS)
+        )
+        row = (await self._connection.execute(statement)).one_or_none()
+        return await self.get(chat_id) if row is None else _chat(row)
 
     async def _flag_running_turn(self, chat_id: ChatId) -> RunningTurn | None:
         # A second statement on purpose: its snapshot is taken once the chat's row lock is ours, so it sees the
@@ -106,6 +119,17 @@ class PostgresChats:
         return RunningTurn(turn_id=TurnId(row.id), owner_id=owner, owner_epoch=row.owner_epoch)
 
 
+def _changed(change: ChatChange) -> dict[InstrumentedAttribute[Any], object]:
+    values: dict[InstrumentedAttribute[Any], object] = {}
+    if change.title is not None:
+        values |= {ChatRow.title: change.title, ChatRow.updated_at: func.now()}
+    if change.is_favorite is not None:
+        values[ChatRow.is_favorite] = change.is_favorite
+    if change.metadata is not None:
+        values[ChatRow.metadata_] = change.metadata
+    return values
+
+
 def _chat(row: Row[*tuple[Any, ...]]) -> Chat:
     return Chat(
         id=ChatId(row.id),
@@ -118,6 +142,7 @@ def _chat(row: Row[*tuple[Any, ...]]) -> Chat:
         message_count=row.message_count,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        deleted_at=row.deleted_at,
     )
 
 

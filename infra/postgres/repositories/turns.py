@@ -42,6 +42,7 @@ from domain.ids import ChatId, MessageId, RequestId, TurnId
 from domain.messages.models import Role
 from domain.providers.events import Citation, Finish
 from domain.scope import AccessScope
+from domain.streaming.models import StopReason
 from domain.turns.models import (
     Exchange,
     Fence,
@@ -240,8 +241,12 @@ _OPEN_IN_PLACE: Final = Prepared(_opened.add_cte(_replaced, _hidden))
 # The chat row first, as opening and deleting take it: two transactions never wait for each other in a circle.
 _locked = select(ChatRow.id, ChatRow.deleted_at).where(OUR_CHAT).with_for_update(key_share=True).cte("locked")
 _age_ms = func.floor(extract("epoch", func.now() - TurnRow.started_at) * 1000)
-# What the turn of a deleted chat had said is not kept, whoever ends it; but a completed one is not without its answer.
-_is_kept = or_(_locked.c.deleted_at.is_(None), not_(_b("is_partial", Boolean())))
+# What the turn of a deleted chat had said is not kept, whoever ends it and even if the chat is back by then; but a
+# completed one is not without its answer.
+_is_kept = or_(
+    and_(_locked.c.deleted_at.is_(None), TurnRow.cancel_reason.is_distinct_from(StopReason.CHAT_DELETED.value)),
+    not_(_b("is_partial", Boolean())),
+)
 _ended = (
     update(TurnRow)
     .where(

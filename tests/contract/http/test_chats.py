@@ -80,13 +80,78 @@ async def test_a_rename_is_trimmed_told_and_kept() -> None:
 
 @pytest.mark.parametrize(
     ("body", "code"),
-    [(b"{}", "required"), (b'{"unknown":1}', "required"), (b'{"title":null}', "type"), (b'{"title":" "}', "blank")],
+    [
+        (b"{}", "required"),
+        (b'{"unknown":1}', "required"),
+        (b'{"title":null}', "type"),
+        (b'{"title":" "}', "blank"),
+        (b'{"title":"fine","is_favorite":null}', "type"),
+        (b'{"is_favorite":1}', "type"),
+        (b'{"is_favorite":"true"}', "type"),
+        (b'{"metadata":null}', "type"),
+        (b'{"metadata":[]}', "type"),
+        (b'{"metadata":{"a":1}}', "type"),
+        (b'{"metadata":{"a":{}}}', "type"),
+        (b'{"metadata":{"a b":null}}', "invalid_value"),
+        (b'{"metadata":{"":null}}', "invalid_value"),
+        (b'{"metadata":{"a":"' + b"x" * 513 + b'"}}', "too_long"),
+        (b'{"metadata":{' + b",".join(b'"%d":""' % n for n in range(17)) + b"}}", "too_long"),
+    ],
 )
-async def test_a_patch_without_a_new_title_is_refused(body: bytes, code: str) -> None:
+async def test_a_patch_that_is_not_one_is_refused(body: bytes, code: str) -> None:
     world = create_world()
     chat = await world.new_chat()
     answer = await world.call("PATCH", f"{CHATS}/{chat['id']}", body=body)
     assert (answer.status, answer.json()["errors"][0]["code"]) == (400, code)
+
+
+async def test_a_patch_changes_what_it_names_and_only_a_title_is_activity() -> None:
+    world = create_world()
+    chat = await world.new_chat(body=b'{"title":"kept","metadata":{"a":"1","b":"2"}}')
+    address = f"{CHATS}/{chat['id']}"
+    favourite = (await world.call("PATCH", address, body=b'{"is_favorite":true}')).json()
+    assert favourite == {**chat, "is_favorite": True}
+    noted = (await world.call("PATCH", address, body=b'{"metadata":{"a":null,"c":"3","d":null}}')).json()
+    assert noted == {**favourite, "metadata": {"b": "2", "c": "3"}}
+    body = b'{"title":" New ","is_favorite":false,"metadata":{"b":""}}'
+    changed = (await world.call("PATCH", address, body=body)).json()
+    assert changed.pop("updated_at") > noted.pop("updated_at")
+    assert changed == {**noted, "title": "New", "is_favorite": False, "metadata": {"b": "", "c": "3"}}
+
+
+async def test_metadata_may_be_exchanged_up_to_the_bound_and_not_beyond() -> None:
+    world = create_world()
+    members = ",".join(f'"old{number}":"x"' for number in range(16))
+    chat = await world.new_chat(body=f'{{"metadata":{{{members}}}}}'.encode())
+    address = f"{CHATS}/{chat['id']}"
+    refused = await world.call("PATCH", address, body=b'{"title":"lost too","metadata":{"new":"x"}}')
+    assert (refused.status, refused.json()["errors"][0]["code"]) == (400, "too_long")
+    assert (await world.call("GET", address)).json() == chat
+    exchanged = ",".join(f'"old{number}":null,"new{number}":"x"' for number in range(16))
+    answer = await world.call("PATCH", address, body=f'{{"metadata":{{{exchanged}}}}}'.encode())
+    assert (answer.status, sorted(answer.json()["metadata"])) == (200, sorted(f"new{number}" for number in range(16)))
+
+
+async def test_a_deleted_chat_comes_back_as_it_was() -> None:
+    world = create_world()
+    chat = await world.new_chat(body=b'{"title":"Tides","metadata":{"a":"1"}}')
+    address = f"{CHATS}/{chat['id']}"
+    assert (await world.call("POST", f"{address}/restore")).json() == chat
+    await world.call("DELETE", address)
+    assert (await world.call("POST", f"{address}/restore", who="bob")).status == 404
+    assert (await world.call("POST", f"{address}/restore", who="viewer")).status == 403
+    answer = await world.call("POST", f"{address}/restore")
+    assert (answer.status, answer.json()) == (200, chat)
+    assert (await world.call("GET", CHATS)).json()["items"] == [chat]
+
+
+async def test_a_temporary_chat_does_not_come_back() -> None:
+    world = create_world()
+    chat = await world.new_chat(body=b'{"is_temporary":true}')
+    address = f"{CHATS}/{chat['id']}"
+    await world.call("DELETE", address)
+    answer = await world.call("POST", f"{address}/restore")
+    assert (answer.status, answer.json()["code"]) == (404, "chat_not_found")
 
 
 async def test_the_body_is_looked_at_before_the_chat() -> None:

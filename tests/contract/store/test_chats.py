@@ -1,16 +1,20 @@
 """What the port Chats promises, of the store in memory and of PostgreSQL alike."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
-from domain.chats.models import Deletion, NewChat, RunningTurn
-from domain.ids import OwnerId
+from domain.chats.models import Chat, ChatChange, Deletion, NewChat, RunningTurn
+from domain.ids import ChatId, OwnerId
+from domain.scope import AccessScope
 from domain.unit_of_work import LostRace
 from tests.contract.store.backends import Store
 from tests.contract.store.samples import a_chat_id, a_message, a_turn, an_ended_turn, chats, create, get, somebody
 
+WINDOW: Final = timedelta(hours=1)
 ODD_TEXT = "Ünï 🧵 \u202e\"'\\ %_ $1 \n\t"
 
 
@@ -61,7 +65,7 @@ async def test_nobody_else_can_read_list_rename_or_delete_a_chat(store: Store, s
     assert await get(store, other, chat.id) is None
     assert (await chats(store, other, 10)).items == ()
     async with store.begin(other) as tx:
-        assert await tx.chats.rename(chat.id, "mine now") is None
+        assert await tx.chats.change(chat.id, ChatChange(title="mine now")) is None
         assert await tx.chats.soft_delete(chat.id) is None
 
     assert await get(store, ann, chat.id) == chat
@@ -74,7 +78,7 @@ async def test_renaming_counts_as_activity_and_changes_nothing_else(store: Store
     await store.put_message(ann, chat.id, a_message(1))
 
     async with store.begin(ann) as tx:
-        renamed = await tx.chats.rename(chat.id, ODD_TEXT)
+        renamed = await tx.chats.change(chat.id, ChatChange(title=ODD_TEXT))
 
     assert renamed is not None
     assert renamed == await get(store, ann, chat.id)
@@ -86,7 +90,7 @@ async def test_a_renamed_chat_moves_to_the_top(store: Store) -> None:
     ann = somebody()
     oldest, newest = await create(store, ann), await create(store, ann)
     async with store.begin(ann) as tx:
-        await tx.chats.rename(oldest.id, "again")
+        await tx.chats.change(oldest.id, ChatChange(title="again"))
     assert [chat.id for chat in (await chats(store, ann, 10)).items] == [oldest.id, newest.id]
 
 
@@ -117,7 +121,7 @@ async def test_a_deleted_chat_is_gone_for_its_owner_and_cannot_be_deleted_again(
     assert await get(store, ann, chat.id) is None
     assert [found.id for found in (await chats(store, ann, 10)).items] == [kept.id]
     async with store.begin(ann) as tx:
-        assert await tx.chats.rename(chat.id, "back?") is None
+        assert await tx.chats.change(chat.id, ChatChange(title="back?")) is None
         assert await tx.chats.soft_delete(chat.id) is None
 
 
@@ -146,3 +150,105 @@ async def test_deletion_does_not_overwrite_why_a_turn_is_being_cancelled(store: 
         assert await tx.chats.soft_delete(chat.id) is not None
 
     assert await store.cancel_reason(ann, turn_id) == "disconnect"
+
+
+async def change(store: Store, scope: AccessScope, chat_id: ChatId, change: ChatChange) -> Chat | None:
+    async with store.begin(scope) as tx:
+        return await tx.chats.change(chat_id, change)
+
+
+async def delete(store: Store, scope: AccessScope, chat_id: ChatId) -> None:
+    async with store.begin(scope) as tx:
+        assert await tx.chats.soft_delete(chat_id) is not None
+
+
+async def restore(store: Store, scope: AccessScope, chat_id: ChatId, window: timedelta = WINDOW) -> Chat | None:
+    async with store.begin(scope) as tx:
+        return await tx.chats.restore(chat_id, window)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "members"),
+    [
+        (ChatChange(is_favorite=True), {"is_favorite": True}),
+        (ChatChange(metadata={ODD_TEXT: ODD_TEXT}), {"metadata": {ODD_TEXT: ODD_TEXT}}),
+        (ChatChange(metadata={}), {"metadata": {}}),
+        (ChatChange(is_favorite=True, metadata={"a": "b"}), {"is_favorite": True, "metadata": {"a": "b"}}),
+    ],
+)
+async def test_a_change_without_a_title_is_no_activity(
+    store: Store, wanted: ChatChange, members: dict[str, object]
+) -> None:
+    ann = somebody()
+    chat = await create(store, ann, "kept")
+    changed = await change(store, ann, chat.id, wanted)
+    assert changed == replace(chat, **members) == await get(store, ann, chat.id)
+
+
+async def test_a_favourite_can_be_one_no_longer(store: Store) -> None:
+    ann = somebody()
+    chat = await create(store, ann)
+    for is_favorite in (True, False):
+        changed = await change(store, ann, chat.id, ChatChange(is_favorite=is_favorite))
+        assert changed is not None
+        assert changed.is_favorite is is_favorite
+
+
+async def test_only_a_live_chat_of_ones_own_is_locked(store: Store) -> None:
+    ann = somebody()
+    chat, gone = await create(store, ann), await create(store, ann)
+    await delete(store, ann, gone.id)
+    async with store.begin(ann) as tx:
+        assert await tx.chats.lock(chat.id) == chat
+        assert await tx.chats.lock(gone.id) is None
+    async with store.begin(somebody(in_tenant_of=ann)) as tx:
+        assert await tx.chats.lock(chat.id) is None
+
+
+async def test_a_restored_chat_is_as_it_was(store: Store) -> None:
+    ann = somebody()
+    chat = await create(store, ann, "again")
+    await store.put_message(ann, chat.id, a_message(1))
+    await store.put_message(ann, chat.id, a_message(2), deleted_at=datetime.now(UTC))
+    before = await get(store, ann, chat.id)
+    await delete(store, ann, chat.id)
+    assert await restore(store, ann, chat.id) == before == await get(store, ann, chat.id)
+    assert [found.id for found in (await chats(store, ann, 10)).items] == [chat.id]
+
+
+async def test_restoring_a_live_chat_changes_nothing(store: Store) -> None:
+    ann = somebody()
+    chat = await create(store, ann)
+    assert await restore(store, ann, chat.id) == chat == await get(store, ann, chat.id)
+    assert await restore(store, ann, chat.id, timedelta(0)) == chat
+
+
+async def test_a_temporary_chat_is_restored_only_while_it_lives(store: Store) -> None:
+    ann, chat_id = somebody(), a_chat_id()
+    async with store.begin(ann) as tx:
+        chat = await tx.chats.add(chat_id, NewChat(model="m", is_temporary=True))
+    assert await restore(store, ann, chat_id) == chat
+    await delete(store, ann, chat_id)
+    assert await restore(store, ann, chat_id) is None
+
+
+@pytest.mark.parametrize("window", [timedelta(0), timedelta(microseconds=1)])
+async def test_after_its_window_a_chat_stays_deleted(store: Store, window: timedelta) -> None:
+    ann = somebody()
+    chat = await create(store, ann)
+    await delete(store, ann, chat.id)
+    assert await restore(store, ann, chat.id, window) is None
+    assert await get(store, ann, chat.id) is None
+
+
+@pytest.mark.parametrize("same_tenant", [True, False])
+async def test_nobody_else_can_change_or_restore_a_chat(store: Store, same_tenant: bool) -> None:
+    ann = somebody()
+    other = somebody(in_tenant_of=ann if same_tenant else None)
+    live, gone = await create(store, ann), await create(store, ann)
+    await delete(store, ann, gone.id)
+    for chat in (live, gone):
+        assert await restore(store, other, chat.id) is None
+        assert await change(store, other, chat.id, ChatChange(is_favorite=True)) is None
+    assert await get(store, ann, gone.id) is None
+    assert await get(store, ann, live.id) == live

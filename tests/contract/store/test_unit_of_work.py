@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from domain.chats.models import NewChat
+from domain.chats.models import ChatChange, NewChat
 from domain.errors import ChatNotFound
 from domain.ids import ChatId
 from domain.messages.ports import MessageTx
@@ -21,7 +21,7 @@ async def test_leaving_by_an_exception_undoes_everything_and_passes_it_on(store:
 
     async def work(tx: MessageTx) -> None:
         await tx.chats.add(fresh, NewChat(model="m"))
-        await tx.chats.rename(chat.id, "after")
+        await tx.chats.change(chat.id, ChatChange(title="after"))
         raise ChatNotFound
 
     with pytest.raises(ChatNotFound):
@@ -47,7 +47,7 @@ async def test_a_read_is_one_snapshot(store: Store) -> None:
     async with store.begin(ann, Access.READ) as tx:
         assert await tx.chats.get(chat.id) == chat
         async with store.begin(ann) as meanwhile:
-            await meanwhile.chats.rename(chat.id, "after")
+            await meanwhile.chats.change(chat.id, ChatChange(title="after"))
         assert await tx.chats.get(chat.id) == chat
     changed = await get(store, ann, chat.id)
     assert changed is not None
@@ -59,7 +59,7 @@ async def _add(tx: MessageTx, chat_id: ChatId) -> None:
 
 
 async def _rename(tx: MessageTx, chat_id: ChatId) -> None:
-    await tx.chats.rename(chat_id, "after")
+    await tx.chats.change(chat_id, ChatChange(title="after"))
 
 
 async def _delete(tx: MessageTx, chat_id: ChatId) -> None:
@@ -82,7 +82,7 @@ async def test_writers_of_one_row_follow_each_other(store: Store) -> None:
 
     async def rename(title: str) -> None:
         async with store.begin(ann) as tx:
-            assert await tx.chats.rename(chat.id, title) is not None
+            assert await tx.chats.change(chat.id, ChatChange(title=title)) is not None
 
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:

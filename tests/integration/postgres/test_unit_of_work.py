@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.auth.policy import LICENCE_FEATURE, Policy, Role
 from domain.catalogue.models import ModelSpec
-from domain.chats.models import Deletion, NewChat, RunningTurn
-from domain.chats.service import ChatDraft, ChatService
+from domain.chats.models import ChatChange, Deletion, NewChat, RunningTurn
+from domain.chats.service import ChatDraft, ChatPatch, ChatService
 from domain.clock import SystemClock
 from domain.errors import ChatNotFound, ServiceUnavailable
 from domain.ids import ChatId, TenantId, UserId, uuid7
@@ -134,7 +134,16 @@ class OneModel:
 
 @pytest.mark.parametrize(
     ("use_case", "statements"),
-    [("create", 2), ("get", 2), ("list", 2), ("rename", 2), ("delete", 3), ("messages", 3)],
+    [
+        ("create", 2),
+        ("get", 2),
+        ("list", 2),
+        ("rename", 2),
+        ("note", 3),
+        ("delete", 3),
+        ("restore", 3),
+        ("messages", 3),
+    ],
 )
 async def test_what_each_use_case_sends(engine: ConnectionPool, use_case: str, statements: int) -> None:
     begin = PostgresUnitOfWork(engine, LIMITS)
@@ -151,7 +160,9 @@ async def test_what_each_use_case_sends(engine: ConnectionPool, use_case: str, s
         "create": lambda: chats.create(ann, ChatDraft()),
         "get": lambda: chats.get(ann, hers),
         "list": lambda: chats.list(ann, PageQuery(limit=20)),
-        "rename": lambda: chats.rename(ann, hers, "x"),
+        "rename": lambda: chats.change(ann, hers, ChatPatch(title="x")),
+        "note": lambda: chats.change(ann, hers, ChatPatch(metadata={"a": "b"})),
+        "restore": lambda: chats.restore(ann, hers),
         "delete": lambda: chats.delete(ann, hers),
         "messages": lambda: MessageService(begin, Policy()).list(ann, hers, PageQuery(limit=20)),
     }
@@ -467,10 +478,10 @@ async def test_who_waits_too_long_for_a_row_is_told_to_come_back(
     waiter = PostgresUnitOfWork(second, replace(LIMITS, lock=timedelta(milliseconds=100)))
     hers = await add(holder, ANN)
     async with holder(ANN) as tx:
-        await tx.chats.rename(hers, "held")
+        await tx.chats.change(hers, ChatChange(title="held"))
         with pytest.raises(ServiceUnavailable), anyio.fail_after(3):
             async with waiter(ANN) as other:
-                await other.chats.rename(hers, "waited")
+                await other.chats.change(hers, ChatChange(title="waited"))
 
 
 async def test_a_statement_that_takes_too_long_is_stopped_by_the_server(engine: ConnectionPool) -> None:
@@ -492,10 +503,10 @@ async def test_of_two_that_wait_for_each_other_one_may_try_again(
     async def cross(unit: PostgresUnitOfWork, order: tuple[ChatId, ChatId], me: int) -> None:
         try:
             async with unit(ANN) as tx:
-                await tx.chats.rename(order[0], "x")
+                await tx.chats.change(order[0], ChatChange(title="x"))
                 both_hold_one[me].set()
                 await both_hold_one[1 - me].wait()
-                await tx.chats.rename(order[1], "x")
+                await tx.chats.change(order[1], ChatChange(title="x"))
             outcomes.append("done")
         except TransactionConflict:
             outcomes.append("conflict")
@@ -527,7 +538,7 @@ async def test_deleting_a_chat_flags_the_turn_that_a_send_was_just_committing(
 
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks, sender(ANN) as tx:
-            await tx.chats.rename(hers, "locked by the send")
+            await tx.chats.change(hers, ChatChange(title="locked by the send"))
             tasks.start_soon(delete)
             await wait_for(admin, "bool_or(wait_event_type = 'Lock')")
             await back_door.put_turn(ANN, turn)

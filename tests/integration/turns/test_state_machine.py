@@ -106,6 +106,14 @@ class Turns(World):
         self.deleted.append(deleted)
         self.do(engine.chats.delete(self.who, deleted))
 
+    @rule(chat=ANY, at=REPLICAS)
+    def restore_chat(self, chat: int, at: int) -> None:
+        if self.deleted:
+            restored = of(self.deleted, chat)
+            self.deleted.remove(restored)
+            self.do(self.replicas[at].engine.chats.restore(self.who, restored))
+            self.chats.append(restored)
+
     @rule(send=ANY)
     def let_the_model_go_on(self, send: int) -> None:
         content = of(self.sends, send).command.content

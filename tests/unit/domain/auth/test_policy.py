@@ -13,6 +13,7 @@ WRITING = {
     "create_chat",
     "update_chat",
     "delete_chat",
+    "restore_chat",
     "send_message",
     "cancel_turn",
     "retry_turn",

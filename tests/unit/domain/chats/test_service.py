@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from domain.auth.policy import Policy
 from domain.chats.models import RunningTurn
-from domain.chats.service import ChatDraft, ChatService
+from domain.chats.service import ChatDraft, ChatPatch, ChatService
 from domain.clock import SystemClock
 from domain.errors import ChatNotFound, Forbidden, InvalidModel
 from domain.ids import ChatId
@@ -53,14 +53,14 @@ async def test_a_chat_with_a_model_that_is_not_offered_is_not_made(chats: ChatSe
 async def test_a_renamed_chat_has_its_new_title(chats: ChatService) -> None:
     who = a_user()
     made = await chats.create(who, ChatDraft(title="old"))
-    assert (await chats.rename(who, made.id, "new")).title == "new"
+    assert (await chats.change(who, made.id, ChatPatch(title="new"))).title == "new"
     assert (await chats.get(who, made.id)).title == "new"
 
 
 Use = Callable[[ChatService, Subject, ChatId], Awaitable[object]]
 USES: list[Use] = [
     lambda chats, who, chat_id: chats.get(who, chat_id),
-    lambda chats, who, chat_id: chats.rename(who, chat_id, "mine now"),
+    lambda chats, who, chat_id: chats.change(who, chat_id, ChatPatch(title="mine now")),
     lambda chats, who, chat_id: chats.delete(who, chat_id),
 ]
 
@@ -83,7 +83,12 @@ async def test_a_viewer_reads_and_changes_nothing(chats: ChatService) -> None:
     made = await chats.create(who, ChatDraft())
     viewer = replace(who, roles=frozenset({"viewer"}))
     assert await chats.get(viewer, made.id) == made
-    for use in (chats.create(viewer, ChatDraft()), chats.rename(viewer, made.id, "x"), chats.delete(viewer, made.id)):
+    for use in (
+        chats.create(viewer, ChatDraft()),
+        chats.change(viewer, made.id, ChatPatch(title="x")),
+        chats.delete(viewer, made.id),
+        chats.restore(viewer, made.id),
+    ):
         with pytest.raises(Forbidden):
             await use
     assert await chats.get(who, made.id) == made
