@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.postgres.unusable import DatabaseUnusable
 
-OLDEST_VERSION: Final = "0006"
-NEWEST_VERSION: Final = "0006"
+OLDEST_VERSION: Final = "0007"
+NEWEST_VERSION: Final = "0007"
 
 GLOBAL_TABLES: Final = frozenset({"schema_migrations", "jobs", "job_log", "job_schedules", "job_statistics"})
 """The tables of the schema that hold no tenant's data, jobs being ids; every other is behind row-level security."""

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 CHATS_CREATED = """
 CREATE INDEX ix_chats_created ON mini_chat.chats (tenant_id, user_id, created_at, id)
