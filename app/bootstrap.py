@@ -124,7 +124,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 "resuming": Resuming(attaching=attaching, keep_alive=keep_alive),
                 "cancellation": cancellation,
                 "statuses": TurnStatuses(begin, policy),
-                "removal": TurnRemoval(begin, policy),
+                "removal": TurnRemoval(begin, policy, clock),
             },
         ),
         clock=clock,

@@ -57,6 +57,11 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, who: Subject) -> "Actor":
         return cls(type="user", id=who.user_id, auth_method=who.auth_method.value)
 
+    @classmethod
+    def behind(cls, scope: AccessScope) -> "Actor":
+        """The owner of what is changed, where the credential is no longer at hand."""
+        return cls(type="user", id=scope.user_id)
+
 
 SYSTEM: Final = Actor()
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Protocol
 
+from domain.audit.ports import EventTx
 from domain.chats.models import Chat, ChatChange, Deletion, NewChat, RunningTurn
 from domain.ids import ChatId
 from domain.pagination import Page, PageQuery
@@ -44,7 +45,7 @@ class Chats(Protocol):
         ...
 
 
-class ChatTx(Protocol):
+class ChatTx(EventTx, Protocol):
     @property
     def chats(self) -> Chats: ...
 

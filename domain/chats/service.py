@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from domain.audit.events import About, Actor, EventType, NewEvent, audit_event
 from domain.auth.policy import Action, Policy
 from domain.catalogue.ports import Catalogue
 from domain.catalogue.resolver import choose_for_chat
@@ -72,8 +73,13 @@ class ChatService:
         """Raises InvalidModel. The model is fixed for the life of the chat."""
         self._policy.require(who, Action.CREATE_CHAT)
         chat = draft.resolved(self._catalogue)
+        chat_id = ChatId(uuid7(self._clock.now()))
+        created = self._event(
+            EventType.CHAT_CREATED, who, chat_id, {"model": chat.model, "is_temporary": chat.is_temporary}
+        )
         async with self._begin(scope_for(who)) as tx:
-            return await tx.chats.add(ChatId(uuid7(self._clock.now())), chat)
+            await tx.events.add(created)
+            return await tx.chats.add(chat_id, chat)
 
     async def get(self, who: Subject, chat_id: ChatId) -> Chat:
         """Raises ChatNotFound."""
@@ -100,6 +106,8 @@ class ChatService:
             metadata = None if patch.metadata is None else await _patched(tx, chat_id, patch.metadata)
             change = ChatChange(title=patch.title, is_favorite=patch.is_favorite, metadata=metadata)
             chat = await tx.chats.change(chat_id, change)
+            if chat is not None and change.title is not None:
+                await tx.events.add(self._event(EventType.CHAT_RENAMED, who, chat_id))
         if chat is None:
             raise ChatNotFound
         return chat
@@ -113,6 +121,8 @@ class ChatService:
         scope = scope_for(who)
         async with self._begin(scope) as tx:
             deletion = await tx.chats.soft_delete(chat_id)
+            if deletion is not None:
+                await tx.events.add(self._event(EventType.CHAT_DELETED, who, chat_id))
         if deletion is None:
             raise ChatNotFound
         if deletion.running_turn is not None:
@@ -126,6 +136,12 @@ class ChatService:
         if chat is None:
             raise ChatNotFound
         return chat
+
+    def _event(
+        self, event_type: EventType, who: Subject, chat_id: ChatId, details: Mapping[str, object] | None = None
+    ) -> NewEvent:
+        about = About(chat_id=chat_id)
+        return audit_event(event_type, scope_for(who), Actor.of(who), self._clock.now(), about, details=details)
 
 
 async def _patched(tx: ChatTx, chat_id: ChatId, patch: Mapping[str, str | None]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from domain.streaming.ports import TurnBrief
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.trace_context import TraceContext
 from domain.turns.admission import Admitted
+from domain.turns.audit import events_of_opening
 from domain.turns.models import Fence, Gate, NewTurn, TurnKind, TurnState
 from domain.turns.mutations import ChangeCommand
 from domain.turns.ports import TurnTx
@@ -75,6 +76,7 @@ class Opening:
         place = admitted.place
         if isinstance(place, NewChat):
             await tx.turns.open_in_new_chat(turn, place, self._lease)
+            await tx.events.add(*events_of_opening(turn, admitted, self._clock.now()))
             return True
         user_seq = await tx.turns.reserve_seq(place.chat_id, place.revision)
         if user_seq is None:
@@ -83,6 +85,7 @@ class Opening:
             await tx.turns.open(turn, user_seq, self._lease)
         else:
             await tx.turns.open_in_place_of(admitted.replaces, turn, user_seq, self._lease)
+            await tx.events.add(*events_of_opening(turn, admitted, self._clock.now()))
         return True
 
     async def _was_committed(self, brief: TurnBrief) -> bool:

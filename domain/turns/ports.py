@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
+from domain.audit.ports import EventTx
 from domain.chats.models import NewChat
 from domain.ids import ChatId, OwnerId, RequestId, TurnId
 from domain.streaming.models import StopReason
@@ -134,7 +135,7 @@ class CancellationTx(StatusTx, Protocol):
     def cancellations(self) -> Cancellations: ...
 
 
-class TurnTx(Protocol):
+class TurnTx(EventTx, Protocol):
     @property
     def turns(self) -> Turns: ...
 

@@ -1,10 +1,12 @@
 """Deleting the newest turn of a chat with both its messages (api.md 3.5)."""
 
 from domain.auth.policy import Action, Policy
+from domain.clock import Clock
 from domain.errors import ServiceUnavailable
 from domain.ids import ChatId
 from domain.scope import AccessScope, scope_for
 from domain.subject import Subject
+from domain.turns.audit import event_of_removal
 from domain.turns.models import TurnName
 from domain.turns.mutations import Target, changeable
 from domain.turns.ports import TurnTx
@@ -14,9 +16,10 @@ _PASSES = 3
 
 
 class TurnRemoval:
-    def __init__(self, begin: UnitOfWork[TurnTx], policy: Policy) -> None:
+    def __init__(self, begin: UnitOfWork[TurnTx], policy: Policy, clock: Clock) -> None:
         self._begin = begin
         self._policy = policy
+        self._clock = clock
 
     async def remove(self, who: Subject, chat_id: ChatId, name: TurnName) -> None:
         """Afterwards the turn and its messages are gone from lists, counts and history; its key stays taken.
@@ -42,7 +45,10 @@ class TurnRemoval:
         """False when the chat moved on since it was read."""
         try:
             async with self._begin(scope) as tx:
-                return await tx.changes.remove(chat_id, target.revision, target.turn_id)
+                removed = await tx.changes.remove(chat_id, target.revision, target.turn_id)
+                if removed:
+                    await tx.events.add(event_of_removal(scope, chat_id, target, self._clock.now()))
+                return removed
         except TransactionConflict:
             return False
         except OutcomeUnknown:

@@ -1,6 +1,6 @@
 """The outbox: events that must leave, and the tables of the job engine that carries them.
 
-The tables from `JOB_TYPE` to `JOB_INDEXES` are those PgQueuer 1.6.0 asks for, under names of ours. Its trigger, which
+The tables from `JOB_STATUS` to `JOB_INDEXES` are those PgQueuer 1.6.0 asks for, under names of ours. Its trigger, which
 would send a NOTIFY with every turn, is left out: workers look at intervals.
 """
 

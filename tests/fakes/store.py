@@ -19,6 +19,7 @@ from domain.scope import AccessScope
 from domain.unit_of_work import Access
 from tests.fakes.cancellations import MemoryCancellations
 from tests.fakes.chats import MemoryChats
+from tests.fakes.events import MemoryEvents
 from tests.fakes.messages import MemoryMessages
 from tests.fakes.tables import Tables, View
 from tests.fakes.turn_changes import MemoryChanges
@@ -34,6 +35,7 @@ class MemoryTransaction:
         self.cancellations = MemoryCancellations(view)
         self.changes = MemoryChanges(view)
         self.statuses = MemoryStatuses(view)
+        self.events = MemoryEvents(view)
 
 
 class MemoryStore:

@@ -6,8 +6,9 @@ from typing import TypeVar
 
 import msgspec
 
+from domain.audit.events import NewEvent
 from domain.chats.models import Chat
-from domain.ids import ChatId, MessageId, TurnId, UserId
+from domain.ids import ChatId, EventId, MessageId, TurnId, UserId
 from domain.messages.models import Message
 from domain.scope import AccessScope
 from domain.turns.models import TurnStatus
@@ -48,9 +49,12 @@ class Tables(msgspec.Struct, kw_only=True):
     chats: dict[ChatId, ChatRecord] = msgspec.field(default_factory=dict)
     messages: dict[MessageId, MessageRecord] = msgspec.field(default_factory=dict)
     turns: dict[TurnId, TurnRecord] = msgspec.field(default_factory=dict)
+    events: dict[EventId, NewEvent] = msgspec.field(default_factory=dict)
 
     def copy(self) -> "Tables":
-        return Tables(chats=dict(self.chats), messages=dict(self.messages), turns=dict(self.turns))
+        return Tables(
+            chats=dict(self.chats), messages=dict(self.messages), turns=dict(self.turns), events=dict(self.events)
+        )
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):

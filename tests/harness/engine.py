@@ -174,7 +174,7 @@ def _assembled(
             clock,
             telemetry,
         ),
-        removal=TurnRemoval(begin, policy),
+        removal=TurnRemoval(begin, policy, clock),
         statuses=TurnStatuses(begin, policy),
         beat=LeaseBeat(supervisor, leases, begin_reserved, lease, timedelta(seconds=30), clock, telemetry),
         reaper=Reaper(leases, begin_reserved, owner, lease, telemetry),

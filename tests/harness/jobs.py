@@ -13,9 +13,11 @@ from domain.telemetry.ports import SilentTelemetry
 from infra.jobs.handling import Handle, Work
 from infra.jobs.runner import JobRunner, RunnerLimits, Tick
 from infra.postgres.engine import PoolLimits, create_pools
+from infra.postgres.repositories.events import EventKeeping
 from infra.postgres.transaction import TransactionLimits
 from infra.postgres.unit_of_work import PostgresUnitOfWork
 
+NOTHING_EXPORTED = EventKeeping()
 QUICK = RunnerLimits(
     poll=timedelta(milliseconds=20), lease=timedelta(milliseconds=400), drain=timedelta(milliseconds=300)
 )
@@ -23,11 +25,11 @@ THRICE = Retries(attempts=3, base=timedelta(milliseconds=10), longest=timedelta(
 
 
 @asynccontextmanager
-async def transactions(dsn: str) -> AsyncIterator[PostgresUnitOfWork]:
+async def transactions(dsn: str, keeping: EventKeeping = NOTHING_EXPORTED) -> AsyncIterator[PostgresUnitOfWork]:
     limits = PoolLimits(size=2, reserved_size=1, acquire=timedelta(seconds=5), statement=timedelta(seconds=5))
     pools = create_pools(dsn, limits, application_name="tests")
     try:
-        yield PostgresUnitOfWork(pools.requests, TransactionLimits())
+        yield PostgresUnitOfWork(pools.requests, TransactionLimits(), keeping)
     finally:
         await pools.dispose()
 

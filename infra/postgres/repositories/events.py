@@ -30,29 +30,21 @@ class EventKeeping(msgspec.Struct, frozen=True, kw_only=True):
     retention: timedelta = DEFAULT_RETENTION
 
 
-# Both streams in one statement: the end of a turn writes one event into each.
+_COLUMNS: Final = "tenant_id, id, event_type, user_id, chat_id, turn_id, body, dedupe_key, occurred_at, expires_at"
+# Both streams in one statement: the end of a turn writes one event into each. One parameter for all of them, because
+# for arrays the driver would first have to ask about their types.
 _ADD: Final = Prepared(
-    text("""
+    text(f"""
     WITH given AS (
-        SELECT CAST(:tenant AS uuid) AS tenant_id, given.*, now() + CAST(:retention AS interval) AS expires_at
-        FROM unnest(
-            CAST(:streams AS text[]), CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:users AS uuid[]),
-            CAST(:chats AS uuid[]), CAST(:turns AS uuid[]), CAST(:bodies AS text[]), CAST(:dedupe_keys AS text[]),
-            CAST(:moments AS timestamptz[]))
-          AS given (stream, id, event_type, user_id, chat_id, turn_id, body, dedupe_key, occurred_at)
+        SELECT given.*, CAST(:tenant AS uuid) AS tenant_id, now() + CAST(:retention AS interval) AS expires_at
+        FROM jsonb_to_recordset(CAST(CAST(:events AS text) AS jsonb)) AS given (
+            stream text, id uuid, event_type text, user_id uuid, chat_id uuid, turn_id uuid, body jsonb,
+            dedupe_key text, occurred_at timestamptz)
     ), used AS (
-        INSERT INTO mini_chat.usage_events
-            (tenant_id, id, event_type, user_id, chat_id, turn_id, body, dedupe_key, occurred_at, expires_at)
-        SELECT tenant_id, id, event_type, user_id, chat_id, turn_id, CAST(body AS jsonb), dedupe_key, occurred_at,
-            expires_at
-        FROM given WHERE stream = 'usage'
+        INSERT INTO mini_chat.usage_events ({_COLUMNS}) SELECT {_COLUMNS} FROM given WHERE stream = 'usage'
     )
-    INSERT INTO mini_chat.audit_events
-        (tenant_id, id, event_type, user_id, chat_id, turn_id, body, dedupe_key, occurred_at, expires_at)
-    SELECT tenant_id, id, event_type, user_id, chat_id, turn_id, CAST(body AS jsonb), dedupe_key, occurred_at,
-        expires_at
-    FROM given WHERE stream = 'audit'
-    """)
+    INSERT INTO mini_chat.audit_events ({_COLUMNS}) SELECT {_COLUMNS} FROM given WHERE stream = 'audit'
+    """)  # noqa: S608 - our own names
 )
 
 _FIND: Final = {
@@ -76,7 +68,12 @@ class PostgresEvents:
 
     async def add(self, *events: NewEvent) -> None:
         """One statement, and one more where a sink waits for any of them."""
-        await _ADD.one(driver_of(self._connection), self._rows(events))
+        given = {
+            "tenant": self._scope.tenant_id,
+            "retention": self._keeping.retention,
+            "events": json_text(events),
+        }
+        await _ADD.one(driver_of(self._connection), given)
         exports = [self._export(event) for event in events if event.stream in self._keeping.exported]
         if exports:
             await PostgresJobs(self._connection).enqueue(*exports)
@@ -97,18 +94,3 @@ class PostgresEvents:
 
     def _export(self, event: NewEvent) -> Job:
         return _EXPORTS[event.stream](tenant_id=self._scope.tenant_id, event_id=event.id)
-
-    def _rows(self, events: tuple[NewEvent, ...]) -> dict[str, object]:
-        return {
-            "tenant": self._scope.tenant_id,
-            "retention": self._keeping.retention,
-            "streams": [event.stream.value for event in events],
-            "ids": [event.id for event in events],
-            "types": [event.event_type.value for event in events],
-            "users": [event.user_id for event in events],
-            "chats": [event.chat_id for event in events],
-            "turns": [event.turn_id for event in events],
-            "bodies": [json_text(event.body) for event in events],
-            "dedupe_keys": [event.dedupe_key for event in events],
-            "moments": [event.occurred_at for event in events],
-        }

@@ -8,6 +8,7 @@ import msgspec
 from anyio import Lock
 from msgspec.structs import replace
 
+from domain.audit.ports import EventTx
 from domain.ids import ChatId, TurnId
 from domain.messages.models import Message
 from domain.messages.ports import MessageTx
@@ -22,7 +23,7 @@ from tests.fakes.store import MemoryStore
 from tests.fakes.tables import MessageRecord, TurnRecord
 
 
-class StoreTx(MessageTx, ChangeTx, CancellationTx, Protocol):
+class StoreTx(MessageTx, ChangeTx, CancellationTx, EventTx, Protocol):
     """All repositories that both stores have."""
 
 

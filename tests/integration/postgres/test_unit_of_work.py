@@ -135,12 +135,12 @@ class OneModel:
 @pytest.mark.parametrize(
     ("use_case", "statements"),
     [
-        ("create", 2),
+        ("create", 3),
         ("get", 2),
         ("list", 2),
-        ("rename", 2),
+        ("rename", 3),
         ("note", 3),
-        ("delete", 3),
+        ("delete", 4),
         ("restore", 3),
         ("messages", 3),
     ],

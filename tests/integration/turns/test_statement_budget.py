@@ -25,7 +25,7 @@ from tests.integration.turns.spoken import Spoken
 pytestmark = pytest.mark.postgres
 
 MOST_BEFORE, MOST_AFTER = 7, 6
-MOST_BEFORE_A_CHANGE, MOST_OF_A_DELETION = 9, 4
+MOST_BEFORE_A_CHANGE, MOST_OF_A_DELETION = 9, 5
 MANY, SENDERS, BEAT_WITHIN_S = 1_000, 8, 1.0
 WHO = a_user()
 
@@ -70,11 +70,13 @@ async def test_a_longer_conversation_costs_no_more_statements(database: Database
 
 
 async def test_a_change_stays_within_its_statements(database: Database) -> None:
-    async with running_engine(database.dsn, FunctionProvider(saying("a"))) as engine:
+    spoken = Spoken()
+    async with running_engine(database.dsn, spoken) as engine:
         chat_id = await a_chat(engine, WHO)
-        await read_all((await engine.send(WHO, chat_id)).reader)
+        await costs(engine, spoken, SendCommand(target=chat_id, content="Hello"), deltas=1)
         async with StatementCounter(engine.pools.requests, engine.pools.reserved) as change:
             conversation = await engine.change(WHO, chat_id)
+        spoken.finish()
         await read_all(conversation.reader)
         async with StatementCounter(engine.pools.requests, engine.pools.reserved) as deletion:
             await engine.removal.remove(WHO, chat_id, LATEST)
