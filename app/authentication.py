@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from app.settings import AuthMode, AuthSettings, JwtSettings
-from domain.auth.ports import TokenVerifier
 from domain.clock import Clock
 from infra.auth.dev import DevVerifier
 from infra.auth.jwt_tokens import JwtVerifier
@@ -16,7 +15,7 @@ from infra.auth.token_check import Expected
 DEV_SECRET_FILE = "dev-secret"  # noqa: S105 - the name of a file
 
 
-def token_verifier(auth: AuthSettings, data_dir: Path, clock: Clock) -> TokenVerifier:
+def token_verifier(auth: AuthSettings, data_dir: Path, clock: Clock) -> RememberedTokens:
     """In dev mode raises SecretFileUnusable when the data folder holds no usable secret and none can be made."""
     if auth.mode is AuthMode.DEV:
         return RememberedTokens(DevVerifier(dev_secret(data_dir)), clock)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from api.rest.callers import Caution
+from api.rest.client_address import TrustedProxies
 from api.rest.cursor import Cursors
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
@@ -26,6 +28,8 @@ from domain.catalogue.service import ModelService
 from domain.chats.service import ChatService
 from domain.clock import Clock, SystemClock
 from domain.ids import OwnerId, uuid7
+from domain.limits.address_brake import AddressBrake
+from domain.limits.rates import Rates
 from domain.messages.service import MessageService
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
@@ -45,7 +49,9 @@ from domain.turns.reaper import Reaper
 from domain.turns.removal import TurnRemoval
 from domain.turns.service import TurnService
 from domain.turns.status import TurnStatuses
+from infra.auth.remembered_tokens import RememberedTokens
 from infra.catalogue.static import StaticCatalogue, validate_catalogue
+from infra.local.rate_limiter import LocalRateLimiter
 from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.engine import PoolLimits, Pools, create_pools
 from infra.postgres.transaction import TransactionLimits
@@ -71,6 +77,8 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     leases = PostgresLeases(pools.reserved, limits)
     turn = settings.turn
     finaliser = TurnFinaliser(begin_reserved, settings.estimation, turn.finalise_deadline, turn.lease, clock, telemetry)
+    drain, messages = DrainSwitch(), messaging(settings.redis, owner, clock, telemetry)
+    rates = Rates(messages.limiter, settings.limits.quotas(), telemetry)
     supervisor = TurnSupervisor(finaliser, _stream_limits(settings), clock.monotonic, telemetry)
 
     turns = TurnService(
@@ -78,11 +86,12 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         policy,
         Admission(begin, catalogue, supervisor, settings.estimation, settings.context.recent_turns),
         Opening(begin, supervisor, providers, owner, turn.lease, clock),
+        rates,
         clock,
         telemetry,
     )
     keep_alive = _keep_alive(settings)
-    drain, messages = DrainSwitch(), messaging(settings.redis, owner, clock, telemetry)
+    verifier = token_verifier(settings.auth, settings.data_dir, clock)
     messages.inbox.on(StopTurn, stopping_when_told(supervisor))
     cancellation = Cancellation(
         begin_reserved, begin, policy, supervisor, messages.bus, settings.cancel.receipt_wait, telemetry
@@ -105,8 +114,10 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             ),
             messages=MessageService(begin, policy),
             models=ModelService(policy, catalogue),
-            verifier=token_verifier(settings.auth, settings.data_dir, clock),
+            verifier=verifier,
             policy=policy,
+            rates=rates,
+            caution=_caution(settings, verifier, clock, telemetry),
             cursors=Cursors(cursor_keys(settings, env)),
             drain=drain,
             checks={**readiness_checks(pools), **messages.checks},
@@ -180,6 +191,15 @@ def _stream_limits(settings: Settings) -> StreamLimits:
         turn_deadline=settings.deadline.total,
         max_running=settings.turn.max_running,
         max_text_bytes=settings.turn.max_text_bytes,
+    )
+
+
+def _caution(settings: Settings, verifier: RememberedTokens, clock: Clock, telemetry: Telemetry) -> Caution:
+    failures = settings.limits.address.failures_per_minute
+    return Caution(
+        brake=AddressBrake(LocalRateLimiter(clock.monotonic), failures, telemetry),
+        proxies=TrustedProxies(settings.http.trusted_proxies),
+        recall=verifier.recalled,
     )
 
 

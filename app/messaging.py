@@ -1,4 +1,6 @@
-"""How this process and the others reach one another: over Redis where one is configured, else not at all."""
+"""How this process and the others reach one another and count together: over Redis where one is configured, else not
+at all.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,9 +15,11 @@ from app.periodic import every
 from app.settings import RedisSettings
 from domain.clock import Clock
 from domain.ids import OwnerId
+from domain.limits.ports import RateLimiter
 from domain.telemetry.ports import Telemetry
 from domain.turns.bus import Bus, Inbox
 from infra.local.bus import Exchange, LocalBus
+from infra.local.rate_limiter import LocalRateLimiter
 
 if TYPE_CHECKING:
     from infra.redis.bus import RedisBus
@@ -40,6 +44,7 @@ class Messaging:
 
     inbox: Inbox
     bus: Bus
+    limiter: RateLimiter
     over_redis: OverRedis | None = None
 
     @property
@@ -59,13 +64,16 @@ class Messaging:
 
 
 def messaging(settings: RedisSettings, owner: OwnerId, clock: Clock, telemetry: Telemetry) -> Messaging:
-    inbox = Inbox()
+    inbox, alone = Inbox(), LocalRateLimiter(clock.monotonic)
     if settings.url is None:
-        return Messaging(inbox=inbox, bus=LocalBus(Exchange(), owner, inbox))
+        return Messaging(inbox=inbox, bus=LocalBus(Exchange(), owner, inbox), limiter=alone)
     # Whoever has no Redis does not pay for its client: 20 MB and a tenth of a second.
     from infra.redis.bus import RedisBus  # noqa: PLC0415
     from infra.redis.client import RedisClient  # noqa: PLC0415
+    from infra.redis.rate_limiter import RedisRateLimiter  # noqa: PLC0415
 
     client = RedisClient(settings.url, settings.timeout, clock.monotonic, telemetry)
     bus = RedisBus(client, owner, inbox)
-    return Messaging(inbox=inbox, bus=bus, over_redis=OverRedis(client=client, bus=bus))
+    return Messaging(
+        inbox=inbox, bus=bus, limiter=RedisRateLimiter(client, alone), over_redis=OverRedis(client=client, bus=bus)
+    )

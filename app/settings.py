@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from app.durations import Between, duration
 from domain.auth.loopback import is_loopback
 from domain.catalogue.models import Estimation, ModelSpec
 from domain.chats.service import RESTORABLE_FOR
+from domain.limits.rates import Quotas
 from domain.providers.request import Deadlines
 from infra.auth.claims import ClaimNames
 from infra.providers.settings import ProviderSettings
@@ -30,6 +32,7 @@ NONE = timedelta(0)
 Prefix = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$")]
 Deadline = Annotated[timedelta, Between(MILLISECOND, duration("1h"))]
 Reference = Annotated[str, Meta(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
+Quota = Annotated[int, Meta(ge=0, le=1_000_000)]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 
 
@@ -41,6 +44,14 @@ _EXPOSED_DEV_MODE = (
 
 def _is_postgres(url: str | None) -> bool:
     return url is None or url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://"))
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_redis(url: str | None) -> bool:
@@ -71,6 +82,40 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     head_timeout: Deadline = duration("10s")
     max_body_bytes: Annotated[int, Meta(ge=_KIB, le=256 * _MIB)] = 16 * _MIB
     body_idle_timeout: Deadline = duration("30s")
+    trusted_proxies: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        agree((all(map(_is_network, self.trusted_proxies)), "trusted_proxies", "must be networks such as 10.0.0.0/8"))
+
+
+class UserLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    requests_per_minute: Quota = 6000
+    sends_per_minute: Quota = 600
+
+
+class TenantLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    sends_per_minute: Quota = 6000
+
+
+class AddressLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Counted by each process for itself: an attacker shall not fill a store that all share."""
+
+    failures_per_minute: Quota = 300
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """0 is no limit (engine.md 4.10)."""
+
+    user: UserLimitSettings = UserLimitSettings()
+    tenant: TenantLimitSettings = TenantLimitSettings()
+    address: AddressLimitSettings = AddressLimitSettings()
+
+    def quotas(self) -> Quotas:
+        return Quotas(
+            requests=self.user.requests_per_minute,
+            sends=self.user.sends_per_minute,
+            tenant_sends=self.tenant.sends_per_minute,
+        )
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -252,6 +297,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     http: HttpSettings = HttpSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
+    limits: LimitSettings = LimitSettings()
     streaming: StreamingSettings = StreamingSettings()
     turn: TurnSettings = TurnSettings()
     deadline: DeadlineSettings = DeadlineSettings()

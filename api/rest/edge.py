@@ -12,10 +12,12 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 
 from api.rest.problems import MEDIA_TYPE, Problem, problem_of
+from api.rest.rate_limit_headers import rate_limit_headers
 from api.rest.refusals import AddressNotFound
 from domain.clock import Clock, elapsed_ms
 from domain.errors import InvalidRequest
 from domain.ids import uuid7
+from domain.limits.standings import Standings, standings_noted
 from domain.telemetry.correlation import Correlation, correlated
 from domain.telemetry.trace_context import trace_from
 
@@ -53,8 +55,8 @@ class Edge:
         correlation = Correlation(
             request_id=self._request_id(headers.get(b"x-request-id")), trace=trace_from(headers.get(b"traceparent"))
         )
-        answer = _Answer(send, correlation.request_id)
-        with correlated(correlation):
+        with correlated(correlation), standings_noted() as standings:
+            answer = _Answer(send, correlation.request_id, standings)
             try:
                 await self._serve(scope, receive, answer, headers.get(b"host"))
             finally:
@@ -78,8 +80,9 @@ class Edge:
 class _Answer:
     """Adds the common headers to the head of an answer, without replacing what a handler chose."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, standings: Standings) -> None:
         self._send = send
+        self._standings = standings
         self.status: int | None = None
         self._headers = (*_COMMON, (b"x-request-id", request_id.encode("ascii")))
 
@@ -102,6 +105,7 @@ class _Answer:
         headers = list(start["headers"])
         present = {name.lower() for name, _ in headers}
         headers += [(name, value) for name, value in self._headers if name not in present]
+        headers += rate_limit_headers(self._standings)
         return {"type": "http.response.start", "status": start["status"], "headers": headers}
 
 

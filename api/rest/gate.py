@@ -1,21 +1,22 @@
 """The checks common to all routes under /v1, in the order of api.md 1.7.
 
-Drain, credential, role and licence, declared body size, path ids: none reads the body or touches the database.
+Drain, credential, rate of calls, role and licence, declared body size, path ids: none reads the body or touches the
+database.
 """
 
 from typing import Any, Protocol, Self
 
 import msgspec
 from litestar.connection import ASGIConnection
-from litestar.datastructures import Headers
 from litestar.handlers import BaseRouteHandler
 
+from api.rest.callers import Callers
 from api.rest.endpoint import declared_by
 from api.rest.refusals import Draining, MethodNotAllowed
 from api.rest.request_body import BodyLimits, refuse_declared_size
 from domain.auth.policy import Policy
-from domain.auth.ports import TokenVerifier
 from domain.errors import InvalidRequest
+from domain.limits.rates import Rates
 from domain.subject import Subject
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -31,8 +32,9 @@ class Drain(Protocol):
 class Gate:
     """A guard of the framework: runs after routing and before anything else, raises what refuses."""
 
-    def __init__(self, *, verifier: TokenVerifier, policy: Policy, drain: Drain, limits: BodyLimits) -> None:
-        self._verifier = verifier
+    def __init__(self, *, callers: Callers, rates: Rates, policy: Policy, drain: Drain, limits: BodyLimits) -> None:
+        self._callers = callers
+        self._rates = rates
         self._policy = policy
         self._drain = drain
         self._limits = limits
@@ -47,7 +49,8 @@ class Gate:
             raise LookupError(f"{handler} declares no endpoint")
         if endpoint.starts_work and self._drain.draining:
             raise Draining
-        subject = await self._verifier.verify(bearer_token(connection.headers))
+        subject = await self._callers.identify(connection)
+        await self._rates.count_call(subject, endpoint.action)
         self._policy.require(subject, endpoint.action)
         refuse_declared_size(connection.headers, self._limits)
         refuse_malformed_ids(connection, handler)
@@ -59,17 +62,6 @@ def subject_of(connection: Connection) -> Subject:
     subject = connection.scope["user"]
     assert isinstance(subject, Subject)  # noqa: S101 - the gate put it there
     return subject
-
-
-def bearer_token(headers: Headers) -> str | None:
-    """What follows `Bearer `; None without an Authorization header, "" for another scheme or several headers."""
-    values = headers.getall("authorization", [])
-    if not values:
-        return None
-    scheme, _, token = values[0].partition(" ")
-    if len(values) > 1 or scheme.lower() != "bearer":
-        return ""
-    return token.strip()
 
 
 def refuse_malformed_ids(connection: Connection, handler: BaseRouteHandler) -> None:

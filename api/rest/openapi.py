@@ -24,6 +24,7 @@ _ON_EVERY_V1_ROUTE = (
     "forbidden",
     "feature_not_licensed",
     "body_too_large",
+    "rate_limited",
     "internal_error",
     "service_unavailable",
 )
@@ -43,6 +44,18 @@ _RESUME_PARAMETERS: tuple[dict[str, Any], ...] = (
         "schema": {"type": "integer", "minimum": 0, "default": 0},
     },
 )
+_HEADERS: Mapping[str, Any] = {
+    "RateLimit-Policy": {
+        "description": "The rate limits that apply to this route, as a structured field: `q` uses in `w` seconds.",
+        "schema": {"type": "string"},
+        "example": '"requests";q=6000;w=60',
+    },
+    "RateLimit": {
+        "description": "What is left of them, and in how many seconds it grows.",
+        "schema": {"type": "string"},
+        "example": '"requests";r=5998;t=41',
+    },
+}
 _EXAMPLE_PATH = "/mini-chat/v1/chats/0198c0de-79f0-7a01-9d00-1b2c3d4e5f60"
 _EXAMPLE_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -61,6 +74,7 @@ def openapi_document(routes: Iterable[BaseRoute], *, version: str) -> dict[str, 
         "paths": paths,
         "components": {
             "schemas": {**schemas, "Problem": _problem_schema()},
+            "headers": _HEADERS,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -83,7 +97,7 @@ def _operation(route: HTTPRoute, handler: HTTPRouteHandler) -> dict[str, Any]:
         operation["parameters"] = parameters
     if handler.parsed_data_field is not None:
         operation["requestBody"] = _request_body(handler)
-    responses = {str(handler.status_code): _success(handler, endpoint)}
+    responses = {str(handler.status_code): _success(handler, endpoint) | _rate_limits(endpoint)}
     if endpoint is not None and endpoint.resumes:
         responses["204"] = {"description": "Nothing follows, now or ever."}
     if endpoint is not None:
@@ -130,6 +144,12 @@ def _success(handler: HTTPRouteHandler, endpoint: Endpoint | None) -> dict[str, 
     if (example := ANSWERS.get(_operation_id(handler))) is not None:
         body["example"] = example
     return {"description": "Done.", "content": {"application/json": body}}
+
+
+def _rate_limits(endpoint: Endpoint | None) -> dict[str, Any]:
+    if endpoint is None:
+        return {}
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}}
 
 
 def _answer_type(handler: HTTPRouteHandler) -> Any | None:

@@ -39,6 +39,14 @@ _MODEL = {
     "multimodal_capabilities": [],
     "context_window": 128000,
 }
+_ME = {
+    "subject_id": "0198c0de-79f0-7a01-9d00-1b2c3d4e5f61",
+    "tenant_id": "0198c0de-79f0-7a01-9d00-1b2c3d4e5f62",
+    "roles": ["user"],
+    "features": ["ai_chat"],
+    "auth_method": "jwt",
+    "expires_at": _MOMENT,
+}
 _RESULT = {
     "chat_id": _CHAT_ID,
     "request_id": _REQUEST_ID,
@@ -100,6 +108,7 @@ REQUESTS: Mapping[str, object] = {
 }
 
 ANSWERS: Mapping[str, object] = {
+    "mini_chat.get_me": _ME,
     "mini_chat.create_chat": _CHAT,
     "mini_chat.list_chats": {"items": [_CHAT], "page_info": _PAGE_INFO},
     "mini_chat.get_chat": _CHAT,

@@ -7,11 +7,13 @@ from typing import Any
 from litestar import Controller, Request, Router
 from litestar.di import Provide
 
+from api.rest.callers import Callers, Caution
 from api.rest.chats.controller import ChatController
 from api.rest.cursor import Cursors
 from api.rest.docs_page import create_docs_controller
 from api.rest.gate import Drain, Gate, subject_of
 from api.rest.health import Check, HealthController, Probes
+from api.rest.me.controller import MeController
 from api.rest.messages.controller import MessageController
 from api.rest.models.controller import ModelController
 from api.rest.problem_pages import ProblemPages
@@ -20,6 +22,7 @@ from domain.auth.policy import Policy
 from domain.auth.ports import TokenVerifier
 from domain.catalogue.service import ModelService
 from domain.chats.service import ChatService
+from domain.limits.rates import Rates
 from domain.messages.service import MessageService
 from domain.subject import Subject
 
@@ -33,9 +36,11 @@ class RestServices:
     models: ModelService
     verifier: TokenVerifier
     policy: Policy
+    rates: Rates
     cursors: Cursors
     drain: Drain
     checks: Mapping[str, Check]
+    caution: Caution | None = None
     limits: BodyLimits = field(default_factory=BodyLimits)
     further_controllers: Sequence[type[Controller]] = ()
     further_dependencies: Mapping[str, object] = field(default_factory=dict)
@@ -44,10 +49,22 @@ class RestServices:
 def create_routes(
     services: RestServices, *, gateway_prefix: str, url_prefix: str, version: str
 ) -> list[Router | type[Controller]]:
-    gate = Gate(verifier=services.verifier, policy=services.policy, drain=services.drain, limits=services.limits)
+    gate = Gate(
+        callers=Callers(services.verifier, services.caution),
+        rates=services.rates,
+        policy=services.policy,
+        drain=services.drain,
+        limits=services.limits,
+    )
     v1 = Router(
         f"{gateway_prefix}{url_prefix}/v1",
-        route_handlers=[ChatController, MessageController, ModelController, *services.further_controllers],
+        route_handlers=[
+            ChatController,
+            MessageController,
+            ModelController,
+            MeController,
+            *services.further_controllers,
+        ],
         guards=[gate],
         dependencies=_dependencies(services),
     )

@@ -36,6 +36,7 @@ class Action(Enum):
     DELETE_TURN = "delete_turn"
     LIST_MODELS = "list_models"
     READ_MODEL = "read_model"
+    READ_SELF = "read_self"
     READ_SWITCHES = "read_switches"
     SET_SWITCH = "set_switch"
     READ_CATALOGUE = "read_catalogue"
@@ -79,6 +80,9 @@ ADMINISTRATION: Final = frozenset(
 )
 """What is done under /v1/admin: it spans tenants, so no other role may have any of it."""
 
+OPEN: Final = frozenset({Action.READ_SELF})
+"""Whoever has a credential may see what it is good for, which may be nothing."""
+
 PERMISSIONS: Mapping[str, frozenset[Action]] = {
     Role.USER: _READING | _WRITING,
     Role.VIEWER: _READING,
@@ -92,6 +96,8 @@ class Policy:
 
         A role nobody knows allows nothing. Raises Forbidden before FeatureNotLicensed (engine.md 7.1).
         """
+        if action in OPEN:
+            return
         if not any(action in PERMISSIONS.get(role, frozenset()) for role in subject.roles):
             raise Forbidden
         if action not in ADMINISTRATION and LICENCE_FEATURE not in subject.features:

@@ -73,14 +73,25 @@ class Rates:
                 with anyio.move_on_after(_GIVEN_BACK_WITHIN_S, shield=True):
                     await self._limiter.give_back(permit.taken)
 
-    async def take_send(self, scope: AccessScope, count: int = 1) -> Permit | None:
-        """Counts an accepted send, of its user and of its tenant. With 0 it only looks. Raises RateLimited."""
+    async def take_send(self, scope: AccessScope) -> Permit | None:
+        """Counts a send, of its user and of its tenant. Raises RateLimited."""
+        uses = self._sends_of(scope, 1)
+        return self._granted(uses, await self._limiter.take(uses)) if uses else None
+
+    async def require_room(self, scope: AccessScope) -> None:
+        """Raises RateLimited where `take_send` would, and counts nothing."""
+        if not (uses := self._sends_of(scope, 0)):
+            return
+        verdict = await self._limiter.take(uses)
+        if over := violated(self._sends_of(scope, 1), verdict.standings):
+            raise self._refusal(over)
+
+    def _sends_of(self, scope: AccessScope, count: int) -> Sequence[Use]:
         holders = (
             (self._sends, user_holder(scope.tenant_id, scope.user_id)),
             (self._tenant_sends, tenant_holder(scope.tenant_id)),
         )
-        uses = [Use(policy, holder, count) for policy, holder in holders if policy]
-        return self._granted(uses, await self._limiter.take(uses)) if uses else None
+        return [Use(policy, holder, count) for policy, holder in holders if policy]
 
     def _granted(self, uses: Sequence[Use], verdict: Verdict) -> Permit | None:
         for standing in verdict.standings:
@@ -110,6 +121,11 @@ class SendPermit:
         if not self._asked:
             self.taken = await self._rates.take_send(self._scope)
             self._asked = True
+
+    async def require_room(self) -> None:
+        """Raises RateLimited where `take` would, and takes nothing."""
+        if not self._asked:
+            await self._rates.require_room(self._scope)
 
     def keep(self) -> None:
         """The send was accepted."""

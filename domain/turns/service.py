@@ -4,8 +4,17 @@ import msgspec
 
 from domain.auth.policy import Action, Policy
 from domain.clock import Clock
-from domain.errors import ChatNotFound, RequestIdConflict, ServiceUnavailable
+from domain.errors import (
+    ChatNotFound,
+    ContextBudgetExceeded,
+    DomainError,
+    InputTooLong,
+    QuotaExceeded,
+    RequestIdConflict,
+    ServiceUnavailable,
+)
 from domain.ids import ChatId, RequestId, uuid7
+from domain.limits.rates import Rates, SendPermit
 from domain.scope import AccessScope, scope_for
 from domain.streaming.channel import Reader, Recording
 from domain.streaming.events import Done, TurnError
@@ -13,7 +22,7 @@ from domain.streaming.failures import TurnEnded, turn_error
 from domain.subject import Subject
 from domain.telemetry.ports import Counted, SpanName, Telemetry
 from domain.telemetry.trace_context import TraceContext
-from domain.turns.admission import Admission
+from domain.turns.admission import Admission, Admitted
 from domain.turns.models import PUBLIC_STATES, SendCommand, StoredAnswer, TurnKind
 from domain.turns.mutations import ChangeCommand
 from domain.turns.opening import Opening
@@ -22,6 +31,7 @@ from domain.turns.replay import replayed
 from domain.unit_of_work import Access, UnitOfWork
 
 _PASSES = 3
+_REFUSED_AFTER_RATES = (QuotaExceeded, InputTooLong, ContextBudgetExceeded)
 _CHANGES = {TurnKind.RETRY: Action.RETRY_TURN, TurnKind.EDIT: Action.EDIT_TURN}
 
 
@@ -46,6 +56,7 @@ class TurnService:
         policy: Policy,
         admission: Admission,
         opening: Opening,
+        rates: Rates,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
@@ -53,14 +64,15 @@ class TurnService:
         self._policy = policy
         self._admission = admission
         self._opening = opening
+        self._rates = rates
         self._clock = clock
         self._telemetry = telemetry
 
     async def send(self, who: Subject, command: SendCommand, trace: TraceContext) -> Conversation:
         """When this returns the user message is durable and the turn runs, or an ended turn is told again.
 
-        Raises what Admission.admit and Opening.open raise; a refused send has left no trace. Of simultaneous
-        sends into one chat one starts, the others learn that it has.
+        Raises what Admission.admit and Opening.open raise, and RateLimited; a refused send has left no trace and
+        counts for no rate. Of simultaneous sends into one chat one starts, the others learn that it has.
         """
         self._policy.require(who, Action.SEND_MESSAGE)
         return await self._answered(scope_for(who), command, trace)
@@ -78,19 +90,25 @@ class TurnService:
     ) -> Conversation:
         request_id = call.request_id or RequestId(uuid7(self._clock.now()))
         with self._telemetry.span(SpanName.SEND, trace) as span:
-            for _ in range(_PASSES):
-                attempted = await self._attempt(scope, call, request_id, span.trace)
-                if isinstance(attempted, Conversation):
-                    return attempted
-                call = attempted
+            async with self._rates.sending(scope) as permit:
+                for _ in range(_PASSES):
+                    attempted = await self._attempt(scope, call, request_id, span.trace, permit)
+                    if isinstance(attempted, Conversation):
+                        return attempted
+                    call = attempted
         raise ServiceUnavailable
 
     async def _attempt(
-        self, scope: AccessScope, call: SendCommand | ChangeCommand, request_id: RequestId, trace: TraceContext
+        self,
+        scope: AccessScope,
+        call: SendCommand | ChangeCommand,
+        request_id: RequestId,
+        trace: TraceContext,
+        permit: SendPermit,
     ) -> Conversation | SendCommand | ChangeCommand:
         """The call, to be tried again, when another one moved the chat between the reads and the write."""
         with self._telemetry.span(SpanName.GATES, trace):
-            admitted = await self._admission.admit(scope, call, request_id)
+            admitted = await self._admitted(scope, call, request_id, permit)
         if isinstance(admitted, StoredAnswer):
             self._telemetry.count(Counted.STREAM_REPLAY, source="database")
             return Conversation(
@@ -103,8 +121,24 @@ class TurnService:
             opened = await self._opening.open(scope, admitted, trace)
         if opened is None:
             return admitted.origin
+        permit.keep()
         chat_id, reader = opened
         return Conversation(chat_id=chat_id, request_id=request_id, reader=reader, is_new_turn=True)
+
+    async def _admitted(
+        self, scope: AccessScope, call: SendCommand | ChangeCommand, request_id: RequestId, permit: SendPermit
+    ) -> Admitted | StoredAnswer:
+        """Counts a send when nothing else refuses it; yet of two refusals a rate's comes before the late ones."""
+        try:
+            admitted = await self._admission.admit(scope, call, request_id)
+        except _REFUSED_AFTER_RATES as late:
+            refusal: DomainError = late
+        else:
+            if isinstance(admitted, Admitted):
+                await permit.take()
+            return admitted
+        await permit.require_room()
+        raise refusal
 
     async def outcome(self, who: Subject, conversation: Conversation, trace: TraceContext) -> UnaryAnswer:
         """Reads the turn to its end and returns what is stored.

@@ -28,17 +28,24 @@ class RememberedTokens:
         self._verifier, self._clock = verifier, clock
         self._accepted: dict[bytes, _Accepted] = {}
 
+    def recalled(self, token: str | None) -> Subject | None:
+        """Whom this credential stood for a moment ago, and so still stands for."""
+        return None if token is None else self._known(_digest(token))
+
     async def verify(self, token: str | None) -> Subject:
         if token is None:
             return await self._verifier.verify(None)
-        digest = hashlib.sha256(token.encode()).digest()
-        known = self._accepted.get(digest)
-        if known is not None and self._clock.monotonic() < known.until:
-            return known.subject
+        digest = _digest(token)
+        if (known := self._known(digest)) is not None:
+            return known
         self._accepted.pop(digest, None)
         subject = await self._verifier.verify(token)
         self._remember(digest, subject)
         return subject
+
+    def _known(self, digest: bytes) -> Subject | None:
+        known = self._accepted.get(digest)
+        return known.subject if known is not None and self._clock.monotonic() < known.until else None
 
     def _remember(self, digest: bytes, subject: Subject) -> None:
         if len(self._accepted) >= _CAPACITY:
@@ -47,3 +54,7 @@ class RememberedTokens:
         if subject.expires_at is not None:
             left = min(left, subject.expires_at - self._clock.now())
         self._accepted[digest] = _Accepted(subject, self._clock.monotonic() + left.total_seconds())
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

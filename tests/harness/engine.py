@@ -13,6 +13,7 @@ from domain.catalogue.models import Estimation, ModelSpec
 from domain.chats.service import ChatDraft, ChatService
 from domain.clock import Clock, SystemClock
 from domain.ids import ChatId, OwnerId, RequestId, TenantId, UserId
+from domain.limits.rates import Rates
 from domain.messages.service import MessageService
 from domain.providers.ports import Provider
 from domain.streaming.channel import Reader
@@ -41,6 +42,7 @@ from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.engine import PoolLimits, Pools, create_pools
 from infra.postgres.transaction import TransactionLimits
 from infra.postgres.unit_of_work import PostgresUnitOfWork
+from tests.fakes.limits import unlimited
 from tests.fakes.providers import OneProvider
 
 MODEL = ModelSpec(id="test-model", provider_id="test", provider_model_id="remote", is_default=True)
@@ -115,6 +117,7 @@ async def running_engine(
     receipt_wait: timedelta = timedelta(seconds=10),
     exchange: Exchange | None = None,
     clock: Clock | None = None,
+    rates: Rates | None = None,
 ) -> AsyncIterator[Engine]:
     pools = create_pools(
         dsn,
@@ -130,6 +133,7 @@ async def running_engine(
         receipt_wait,
         exchange or Exchange(),
         clock or SystemClock(),
+        rates or unlimited(),
     )
     try:
         async with engine.supervisor.running():
@@ -148,6 +152,7 @@ def _assembled(
     receipt_wait: timedelta,
     exchange: Exchange,
     clock: Clock,
+    rates: Rates,
 ) -> Engine:
     telemetry, policy, budgets = SilentTelemetry(), Policy(), Estimation()
     owner, catalogue = OwnerId(uuid4()), FixedCatalogue(MODEL)
@@ -171,6 +176,7 @@ def _assembled(
             policy,
             Admission(begin, catalogue, supervisor, budgets, recent_turns=20),
             Opening(begin, supervisor, OneProvider(provider), owner, lease, clock),
+            rates,
             clock,
             telemetry,
         ),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from litestar import Controller
 
+from api.rest.callers import Caution
 from api.rest.cursor import CursorKeys, Cursors
 from api.rest.edge import HostCheck, any_host
 from api.rest.health import Check
@@ -21,10 +22,12 @@ from domain.chats.service import ChatService
 from domain.clock import SystemClock
 from domain.errors import Unauthorized
 from domain.ids import TenantId, UserId
+from domain.limits.rates import Rates
 from domain.messages.service import MessageService
 from domain.subject import AuthMethod, Subject
 from domain.turns.status import TurnStatuses
 from tests.fakes.chats import stop_nothing
+from tests.fakes.limits import unlimited
 from tests.fakes.store import MemoryStore
 from tests.harness.bridge import Answer, App, Body, request
 
@@ -115,6 +118,8 @@ def create_world(
     checks: Mapping[str, Check] | None = None,
     further: Sequence[type[Controller]] = (),
     host_check: HostCheck = any_host,
+    rates: Rates | None = None,
+    caution: Caution | None = None,
 ) -> World:
     clock, policy, drain = SystemClock(), Policy(), Switch()
     store = MemoryStore(clock)
@@ -124,6 +129,8 @@ def create_world(
         models=ModelService(policy, Catalogue()),
         verifier=KnownPeople(),
         policy=policy,
+        rates=rates or unlimited(),
+        caution=caution,
         cursors=Cursors(CursorKeys(current=b"k" * 32)),
         drain=drain,
         checks=checks or {},

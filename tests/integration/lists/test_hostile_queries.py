@@ -13,6 +13,7 @@ from domain.auth.policy import Policy
 from domain.catalogue.service import ModelService
 from domain.clock import SystemClock
 from tests.contract.http.world import CHATS, KnownPeople
+from tests.fakes.limits import unlimited
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.bridge import Answer, App, request
 from tests.harness.engine import MODEL, Engine, FixedCatalogue, running_engine
@@ -34,6 +35,7 @@ class World:
             models=ModelService(policy, FixedCatalogue(MODEL)),
             verifier=KnownPeople(),
             policy=policy,
+            rates=unlimited(),
             cursors=Cursors(CursorKeys(current=b"k" * 32)),
             drain=DrainSwitch(),
             checks={},

@@ -25,6 +25,7 @@ from domain.ids import ChatId
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent, TextDelta, Usage
 from domain.subject import Subject
+from tests.fakes.limits import unlimited
 from tests.fakes.providers import FunctionProvider, Play, saying
 from tests.harness.bridge import Answer, App, open_exchange, request
 from tests.harness.engine import MODEL, Engine, FixedCatalogue, a_chat, a_user, running_engine
@@ -66,6 +67,7 @@ class World:
             models=ModelService(policy, FixedCatalogue(MODEL)),
             verifier=OneUser(self.who),
             policy=policy,
+            rates=unlimited(),
             cursors=Cursors(CursorKeys(current=b"k" * 32)),
             drain=DrainSwitch(),
             checks={},

@@ -28,6 +28,7 @@ ADMINISTERING = {
     "list_live_turns",
     "abort_turn",
 }
+OPEN = {"read_self"}
 ALLOWED = {"user": READING | WRITING, "viewer": READING, "admin": READING | WRITING | ADMINISTERING}
 
 
@@ -43,19 +44,19 @@ def subject(*roles: str, features: tuple[str, ...] = ("ai_chat",)) -> Subject:
 
 def test_the_expected_table_names_every_role_and_every_action() -> None:
     assert set(ALLOWED) == {role.value for role in Role} == set(PERMISSIONS)
-    assert {action.value for action in Action} == READING | WRITING | ADMINISTERING
+    assert {action.value for action in Action} == READING | WRITING | ADMINISTERING | OPEN
 
 
 @pytest.mark.parametrize(("role", "action"), list(product(Role, Action)))
 def test_a_role_allows_its_actions_and_no_other(role: Role, action: Action) -> None:
-    if action.value in ALLOWED[role.value]:
+    if action.value in ALLOWED[role.value] | OPEN:
         Policy().require(subject(role.value), action)
     else:
         with pytest.raises(Forbidden):
             Policy().require(subject(role.value), action)
 
 
-@pytest.mark.parametrize("action", list(Action))
+@pytest.mark.parametrize("action", [action for action in Action if action.value not in OPEN])
 @pytest.mark.parametrize("roles", [(), ("USER",), ("root",), ("",), ("user ",)])
 def test_nobody_without_a_known_role_may_do_anything(roles: tuple[str, ...], action: Action) -> None:
     with pytest.raises(Forbidden):
@@ -77,6 +78,10 @@ def test_using_the_product_needs_the_licence(features: tuple[str, ...], action: 
 @pytest.mark.parametrize("action", [action for action in Action if action.value in ADMINISTERING])
 def test_administering_needs_the_role_alone(action: Action) -> None:
     Policy().require(subject("admin", features=()), action)
+
+
+def test_whoever_has_a_credential_may_see_what_it_is_good_for() -> None:
+    Policy().require(subject(features=()), Action.READ_SELF)
 
 
 def test_a_missing_role_is_told_before_a_missing_licence() -> None:
