@@ -13,6 +13,10 @@ Moment: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"
 """RFC 3339 UTC with six fractional digits and `Z`, as `utc_text` makes it."""
 
 
+Day: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date"})]
+"""`YYYY-MM-DD`, as a calendar on the wall has it."""
+
+
 def present(value: T | None) -> T | UnsetType:
     """What has no value is left out of an answer, never null."""
     return UNSET if value is None else value

@@ -1,14 +1,20 @@
 """A chat: an ordered list of messages that belongs to one user, with a model that never changes."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from domain.ids import ChatId, OwnerId, TurnId, UserId
 
+PREVIEW_CHARACTERS: Final = 160
+
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
-    """`message_count` counts live messages of all roles; `updated_at` is the time of last activity."""
+    """`message_count` counts live messages of all roles; `updated_at` is the time of last activity.
+
+    `last_message_preview` is there when a list was asked for it and the chat has a live message.
+    """
 
     id: ChatId
     user_id: UserId
@@ -21,6 +27,7 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None = None
+    last_message_preview: str | None = None
 
 
 class NewChat(msgspec.Struct, frozen=True, kw_only=True):

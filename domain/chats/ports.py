@@ -18,11 +18,15 @@ class Chats(Protocol):
 
     async def get(self, chat_id: ChatId) -> Chat | None: ...
 
-    async def page(self, query: PageQuery) -> Page[Chat]:
-        """Without an order newest activity first, `updated_at desc, id desc`.
+    async def page(self, query: PageQuery, *, preview: bool = False) -> Page[Chat]:
+        """Without an order in the query: newest activity first. Raises InvalidCursor for keys of another order.
 
-        Raises InvalidCursor for keys of another kind.
+        `preview`: with the beginning of the newest live message of each chat.
         """
+        ...
+
+    async def restorable_page(self, query: PageQuery, window: timedelta, *, preview: bool = False) -> Page[Chat]:
+        """Like `page`, of the chats that `restore` would bring back."""
         ...
 
     async def lock(self, chat_id: ChatId) -> Chat | None:

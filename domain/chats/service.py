@@ -1,7 +1,7 @@
 """Create, read, list, change, soft-delete and restore chats."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import Final
 
 import msgspec
@@ -10,6 +10,7 @@ from domain.audit.events import About, Actor, EventType, NewEvent, audit_event
 from domain.auth.policy import Action, Policy
 from domain.catalogue.ports import Catalogue
 from domain.catalogue.resolver import choose_for_chat
+from domain.chats.grouping import ChatGroup, grouped
 from domain.chats.metadata import merged
 from domain.chats.models import Chat, ChatChange, NewChat
 from domain.chats.ports import ChatTx, StopTurn
@@ -90,11 +91,17 @@ class ChatService:
             raise ChatNotFound
         return chat
 
-    async def list(self, who: Subject, query: PageQuery) -> Page[Chat]:
-        """The user's live chats, newest activity first. Raises InvalidCursor."""
+    async def list(self, who: Subject, query: PageQuery, *, deleted: bool = False, preview: bool = False) -> Page[Chat]:
+        """The user's live chats, or the deleted ones that can be restored. Raises InvalidCursor."""
         self._policy.require(who, Action.LIST_CHATS)
         async with self._begin(scope_for(who), Access.READ) as tx:
-            return await tx.chats.page(query)
+            if deleted:
+                return await tx.chats.restorable_page(query, self._restorable_for, preview=preview)
+            return await tx.chats.page(query, preview=preview)
+
+    def grouped(self, page: Page[Chat], zone: tzinfo) -> tuple[ChatGroup, ...]:
+        """The chats of a page by how long ago they were active, today being the day it is in the zone."""
+        return grouped(page.items, self._clock.now(), zone)
 
     async def change(self, who: Subject, chat_id: ChatId, patch: ChatPatch) -> Chat:
         """Raises ChatNotFound, and InvalidRequest when the metadata would become too many.

@@ -7,8 +7,9 @@ from anyio.lowlevel import checkpoint
 from msgspec.structs import asdict, replace
 
 from domain.chats.listing import CHAT_LIST
-from domain.chats.models import Chat, ChatChange, Deletion, NewChat, RunningTurn
+from domain.chats.models import PREVIEW_CHARACTERS, Chat, ChatChange, Deletion, NewChat, RunningTurn
 from domain.ids import ChatId
+from domain.messages.models import Message
 from domain.pagination import Page, PageQuery
 from domain.scope import AccessScope
 from domain.turns.models import TurnState
@@ -48,10 +49,15 @@ class MemoryChats:
         record = self._view.live_chat(chat_id)
         return None if record is None else self._counted(record.chat)
 
-    async def page(self, query: PageQuery) -> Page[Chat]:
+    async def page(self, query: PageQuery, *, preview: bool = False) -> Page[Chat]:
         await checkpoint()
-        live = [self._counted(record.chat) for record in self._view.tables.chats.values() if self._view.owns(record)]
-        return _LIST.page(live, query)
+        live = [record for record in self._view.tables.chats.values() if self._view.owns(record)]
+        return _LIST.page([self._shown(record, preview=preview) for record in live], query)
+
+    async def restorable_page(self, query: PageQuery, window: timedelta, *, preview: bool = False) -> Page[Chat]:
+        await checkpoint()
+        gone = [record for record in self._view.tables.chats.values() if self._view.can_restore(record, window)]
+        return _LIST.page([self._shown(record, preview=preview) for record in gone], query)
 
     async def lock(self, chat_id: ChatId) -> Chat | None:
         self._view.require_write()
@@ -99,8 +105,16 @@ class MemoryChats:
                 return RunningTurn(turn_id=status.id, owner_id=status.owner_id, owner_epoch=status.owner_epoch)
         return None
 
+    def _shown(self, record: ChatRecord, *, preview: bool) -> Chat:
+        shown = replace(self._counted(record.chat), deleted_at=record.deleted_at)
+        newest = max(self._live_messages(shown.id), key=lambda message: message.seq, default=None)
+        if newest is None or not preview:
+            return shown
+        return replace(shown, last_message_preview=newest.content[:PREVIEW_CHARACTERS])
+
     def _counted(self, chat: Chat) -> Chat:
-        count = sum(
-            record.chat_id == chat.id and record.deleted_at is None for record in self._view.tables.messages.values()
-        )
-        return replace(chat, message_count=count)
+        return replace(chat, message_count=len(self._live_messages(chat.id)))
+
+    def _live_messages(self, chat_id: ChatId) -> list[Message]:
+        records = self._view.tables.messages.values()
+        return [record.message for record in records if record.chat_id == chat_id and record.deleted_at is None]

@@ -2,14 +2,17 @@
 
 from typing import Any, Final
 
+import msgspec
 from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
+from msgspec import UNSET
 
-from api.rest.chats.schemas import ChatOut, ChatPageOut, ChatPatchIn, NewChatIn
+from api.rest.chats.list_options import CHAT_LIST_OPTIONS, ChatListOptions
+from api.rest.chats.schemas import ChatGroupOut, ChatOut, ChatPageOut, ChatPatchIn, NewChatIn
 from api.rest.cursor import Cursors
 from api.rest.endpoint import endpoint
-from api.rest.list_spec import NO_OWN_OPTIONS, ListSpec
+from api.rest.list_spec import ListSpec
 from api.rest.listing import Listing
 from api.rest.wire_types import present
 from domain.auth.policy import Action
@@ -17,9 +20,12 @@ from domain.chats.listing import CHAT_LIST
 from domain.chats.service import ChatService
 from domain.errors import ChatNotFound, InvalidModel
 from domain.ids import ChatId
+from domain.pagination import PageQuery
 from domain.subject import Subject
 
-CHATS: Final = ListSpec(resource="chats", shape=CHAT_LIST, item=ChatOut, own=NO_OWN_OPTIONS)
+CHATS: Final = ListSpec(resource="chats", shape=CHAT_LIST, item=ChatOut, own=CHAT_LIST_OPTIONS)
+
+_GROUPED_BY: Final = frozenset({"is_favorite", "updated_at"})
 
 
 class ChatController(Controller):
@@ -58,10 +64,15 @@ class ChatController(Controller):
         cursors: NamedDependency[Cursors],
     ) -> Response[ChatPageOut]:
         listing = Listing(request, cursors, CHATS, subject)
-        page = await chats.list(subject, listing.query)
-        items = listing.projected(map(ChatOut.of, page.items))
+        asked = listing.own
+        page = await chats.list(subject, _query_for(listing), deleted=asked.deleted, preview=asked.preview)
         info = listing.page_info(page)
-        body = ChatPageOut(items=items, page_info=info, count=present(page.count))
+        body = ChatPageOut(
+            items=listing.projected(map(ChatOut.of, page.items)),
+            page_info=info,
+            count=present(page.count),
+            groups=tuple(map(ChatGroupOut.of, chats.grouped(page, asked.zone))) if asked.groups else UNSET,
+        )
         return Response(body, headers=listing.links(info))
 
     @get(
@@ -115,3 +126,11 @@ class ChatController(Controller):
         self, chat_id: FromPath[ChatId], subject: NamedDependency[Subject], chats: NamedDependency[ChatService]
     ) -> ChatOut:
         return ChatOut.of(await chats.restore(subject, chat_id))
+
+
+def _query_for(listing: Listing[ChatListOptions]) -> PageQuery:
+    """Groups look at members of a chat that may not have been selected."""
+    query = listing.query
+    if query.members is None or not listing.own.groups:
+        return query
+    return msgspec.structs.replace(query, members=query.members | _GROUPED_BY)

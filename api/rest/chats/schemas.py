@@ -6,7 +6,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.rest.page_out import PageOut
-from api.rest.wire_types import Id, Moment
+from api.rest.wire_types import Day, Id, Moment, present
+from domain.chats.grouping import ChatGroup, GroupKey
 from domain.chats.metadata import MAX_MEMBERS
 from domain.chats.models import Chat
 from domain.chats.service import ChatDraft, ChatPatch
@@ -66,6 +67,8 @@ class ChatOut(msgspec.Struct, frozen=True, kw_only=True):
     message_count: int
     created_at: Moment
     updated_at: Moment
+    last_message_preview: str | UnsetType = UNSET
+    deleted_at: Moment | UnsetType = UNSET
 
     @classmethod
     def of(cls, chat: Chat) -> Self:
@@ -79,11 +82,26 @@ class ChatOut(msgspec.Struct, frozen=True, kw_only=True):
             message_count=chat.message_count,
             created_at=utc_text(chat.created_at),
             updated_at=utc_text(chat.updated_at),
+            last_message_preview=present(chat.last_message_preview),
+            deleted_at=UNSET if chat.deleted_at is None else utc_text(chat.deleted_at),
         )
 
 
+class ChatGroupOut(msgspec.Struct, frozen=True, kw_only=True):
+    key: GroupKey
+    date: Day | UnsetType = UNSET
+    ids: tuple[Id, ...]
+
+    @classmethod
+    def of(cls, group: ChatGroup) -> Self:
+        day = UNSET if group.date is None else group.date.isoformat()
+        return cls(key=group.key, date=day, ids=tuple(map(str, group.ids)))
+
+
 class ChatPageOut(PageOut[ChatOut], frozen=True, kw_only=True):
-    pass
+    """`groups` is there when it was asked for; each id of the page stands in one of them."""
+
+    groups: tuple[ChatGroupOut, ...] | UnsetType = UNSET
 
 
 def trimmed_title(text: str) -> str:

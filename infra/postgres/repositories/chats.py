@@ -3,19 +3,21 @@
 from datetime import timedelta
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import Row, func, insert, literal_column, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
 from domain.chats.listing import CHAT_LIST
-from domain.chats.models import Chat, ChatChange, Deletion, NewChat, RunningTurn
+from domain.chats.models import PREVIEW_CHARACTERS, Chat, ChatChange, Deletion, NewChat, RunningTurn
 from domain.ids import ChatId, OwnerId, TurnId, UserId
 from domain.pagination import Page, PageQuery
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
 from domain.turns.models import TurnState
 from infra.postgres.orm.chat import ChatRow
+from infra.postgres.orm.message import MessageRow
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.scoping import live_chat, live_chats, of_tenant, restorable_chats
 from infra.postgres.sql_list import SqlList
@@ -32,6 +34,20 @@ _COLUMNS: Final = (
     ChatRow.created_at,
     ChatRow.updated_at,
     ChatRow.deleted_at,
+)
+
+_PREVIEW: Final = (
+    select(func.left(MessageRow.content, PREVIEW_CHARACTERS))
+    .where(
+        MessageRow.tenant_id == ChatRow.tenant_id,
+        MessageRow.chat_id == ChatRow.id,
+        MessageRow.deleted_at.is_(None),
+    )
+    .order_by(MessageRow.seq.desc())
+    .limit(literal_column("1"))
+    .correlate(ChatRow)
+    .scalar_subquery()
+    .label("last_message_preview")
 )
 
 
@@ -64,8 +80,13 @@ class PostgresChats:
         row = (await self._connection.execute(statement)).one_or_none()
         return None if row is None else _chat(row)
 
-    async def page(self, query: PageQuery) -> Page[Chat]:
-        return await _LIST.page(self._connection, live_chats(self._scope), query)
+    async def page(self, query: PageQuery, *, preview: bool = False) -> Page[Chat]:
+        chats = _PREVIEWED_LIST if preview else _LIST
+        return await chats.page(self._connection, live_chats(self._scope), query)
+
+    async def restorable_page(self, query: PageQuery, window: timedelta, *, preview: bool = False) -> Page[Chat]:
+        chats = _PREVIEWED_LIST if preview else _LIST
+        return await chats.page(self._connection, restorable_chats(self._scope, window), query)
 
     async def lock(self, chat_id: ChatId) -> Chat | None:
         statement = select(*_COLUMNS).where(live_chat(self._scope, chat_id)).with_for_update(key_share=True)
@@ -146,6 +167,10 @@ def _chat(row: Row[*tuple[Any, ...]]) -> Chat:
     )
 
 
+def _previewed(row: Row[*tuple[Any, ...]]) -> Chat:
+    return replace(_chat(row), last_message_preview=row.last_message_preview)
+
+
 _LIST: Final = SqlList[Chat](
     shape=CHAT_LIST,
     columns={
@@ -161,3 +186,5 @@ _LIST: Final = SqlList[Chat](
     item_of=_chat,
     stand_ins={"metadata": literal_column("'{}'", JSONB())},
 )
+
+_PREVIEWED_LIST: Final = replace(_LIST, members=(*_COLUMNS, _PREVIEW), item_of=_previewed)

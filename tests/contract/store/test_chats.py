@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from domain.chats.models import Chat, ChatChange, Deletion, NewChat, RunningTurn
 from domain.ids import ChatId, OwnerId
+from domain.pagination import PageQuery
 from domain.scope import AccessScope
-from domain.unit_of_work import LostRace
+from domain.unit_of_work import Access, LostRace
 from tests.contract.store.backends import Store
 from tests.contract.store.samples import a_chat_id, a_message, a_turn, an_ended_turn, chats, create, get, somebody
 
@@ -252,3 +253,79 @@ async def test_nobody_else_can_change_or_restore_a_chat(store: Store, same_tenan
         assert await change(store, other, chat.id, ChatChange(is_favorite=True)) is None
     assert await get(store, ann, gone.id) is None
     assert await get(store, ann, live.id) == live
+
+
+async def restorable(store: Store, scope: AccessScope, window: timedelta = WINDOW) -> list[Chat]:
+    async with store.begin(scope, Access.READ) as tx:
+        return list((await tx.chats.restorable_page(PageQuery(limit=10), window)).items)
+
+
+async def test_restorable_chats_are_listed_as_they_were_with_the_time_of_their_deletion(store: Store) -> None:
+    ann = somebody()
+    older, live, newer = await create(store, ann), await create(store, ann), await create(store, ann)
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    for chat in (newer, older):
+        await delete(store, ann, chat.id)
+    found = await restorable(store, ann)
+    assert [replace(chat, deleted_at=None) for chat in found] == [newer, older]
+    assert all(chat.deleted_at is not None and chat.deleted_at > before for chat in found)
+    await restore(store, ann, older.id)
+    assert [chat.id for chat in await restorable(store, ann)] == [newer.id]
+    assert {chat.id for chat in (await chats(store, ann, 10)).items} == {older.id, live.id}
+
+
+async def test_temporary_chats_closed_windows_and_other_people_have_nothing_to_restore(store: Store) -> None:
+    ann, temporary = somebody(), a_chat_id()
+    async with store.begin(ann) as tx:
+        await tx.chats.add(temporary, NewChat(model="m", is_temporary=True))
+    chat = await create(store, ann)
+    for chat_id in (temporary, chat.id):
+        await delete(store, ann, chat_id)
+    assert [found.id for found in await restorable(store, ann)] == [chat.id]
+    for window in (timedelta(0), timedelta(microseconds=1)):
+        assert await restorable(store, ann, window) == []
+    for other in (somebody(), somebody(in_tenant_of=ann)):
+        assert await restorable(store, other) == []
+
+
+async def test_restorable_chats_come_in_pages(store: Store) -> None:
+    ann = somebody()
+    made = [(await create(store, ann)).id for _ in range(5)]
+    for chat_id in made:
+        await delete(store, ann, chat_id)
+    found: list[ChatId] = []
+    query: PageQuery | None = PageQuery(limit=2)
+    while query is not None:
+        async with store.begin(ann, Access.READ) as tx:
+            page = await tx.chats.restorable_page(query, WINDOW)
+        found += [chat.id for chat in page.items]
+        query = None if page.next is None else PageQuery(limit=2, position=page.next)
+    assert found == made[::-1]
+
+
+async def test_a_preview_is_the_beginning_of_the_newest_live_message(store: Store) -> None:
+    ann = somebody()
+    silent, short, long = await create(store, ann), await create(store, ann), await create(store, ann)
+    await store.put_message(ann, short.id, a_message(10, "newest"))
+    await store.put_message(ann, short.id, a_message(9, "older"))
+    await store.put_message(ann, short.id, a_message(11, "gone"), deleted_at=datetime.now(UTC))
+    await store.put_message(ann, long.id, a_message(1, "🧵é" * 100))
+    async with store.begin(ann, Access.READ) as tx:
+        page = await tx.chats.page(PageQuery(limit=10), preview=True)
+        plain = await tx.chats.page(PageQuery(limit=10))
+    assert {chat.id: chat.last_message_preview for chat in page.items} == {
+        long.id: "🧵é" * 80,
+        short.id: "newest",
+        silent.id: None,
+    }
+    assert {chat.last_message_preview for chat in plain.items} == {None}
+
+
+async def test_a_deleted_chat_has_its_preview_too(store: Store) -> None:
+    ann = somebody()
+    chat = await create(store, ann)
+    await store.put_message(ann, chat.id, a_message(1, "still there"))
+    await delete(store, ann, chat.id)
+    async with store.begin(ann, Access.READ) as tx:
+        page = await tx.chats.restorable_page(PageQuery(limit=10), WINDOW, preview=True)
+    assert [found.last_message_preview for found in page.items] == ["still there"]
