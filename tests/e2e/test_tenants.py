@@ -1,17 +1,13 @@
 """Nobody sees what is somebody else's: a foreign object answers, to the byte, as one that does not exist."""
 
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
-import anyio
 import pytest
 
-from tests.harness.bridge import Answer
-from tests.harness.client import API, Client
+from tests.harness.client import API, Client, comparable
 from tests.harness.postgres import Database
-from tests.harness.processes import clean_environment, mini_chat_command
 from tests.harness.service import Service, serving, settings
 from tests.unit.infra.auth.signing import AUDIENCE, ISSUER, PUBLISHED, signed
 
@@ -21,22 +17,8 @@ SECRET = "CNRY-of-acme"
 
 @pytest.fixture
 async def client(service: Service) -> AsyncIterator[Client]:
-    async with service.caller(await token(service, "acme", "ada")) as client:
+    async with service.caller(await service.token("acme", "ada")) as client:
         yield client
-
-
-async def token(service: Service, tenant: str, user: str) -> str:
-    """What `mini-chat token` prints last, in the server's own folder."""
-    command = [str(mini_chat_command()), "token", "--tenant", tenant, "--user", user]
-    made = await anyio.run_process(command, cwd=service.server.directory, env=clean_environment({}))
-    return made.stdout.decode().splitlines()[-1]
-
-
-def comparable(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
-    """An answer without what differs between any two requests."""
-    headers = [(name, value) for name, value in answer.headers if name not in {"date", "x-request-id"}]
-    body = re.sub(rb'"(instance|trace_id)":"[^"]*"', b"", answer.body)
-    return answer.status, headers, body
 
 
 async def routes_of_a_chat(client: Client) -> list[tuple[str, str]]:
@@ -56,7 +38,7 @@ async def test_a_foreign_chat_is_as_good_as_none_on_every_route(
 ) -> None:
     chat_id = await client.chat(title=SECRET)
     request_id = (await client.told(chat_id, SECRET)).request_id
-    stranger = client.under(await token(service, tenant, user))
+    stranger = client.under(await service.token(tenant, user))
     routes = await routes_of_a_chat(client)
     assert len(routes) >= 6
     for method, path in routes:
@@ -71,7 +53,7 @@ async def test_a_foreign_chat_is_as_good_as_none_on_every_route(
 
 async def test_a_foreign_turn_is_as_good_as_none_in_ones_own_chat(client: Client, service: Service) -> None:
     request_id = (await client.told(await client.chat(), SECRET)).request_id
-    stranger = client.under(await token(service, "globex", "ada"))
+    stranger = client.under(await service.token("globex", "ada"))
     own = await stranger.chat()
     turns = [(method, path) for method, path in await routes_of_a_chat(client) if "{request_id}" in path]
     assert len(turns) >= 4
@@ -84,7 +66,7 @@ async def test_a_foreign_turn_is_as_good_as_none_in_ones_own_chat(client: Client
 
 
 async def test_one_request_id_serves_two_tenants(client: Client, service: Service) -> None:
-    stranger = client.under(await token(service, "globex", "ada"))
+    stranger = client.under(await service.token("globex", "ada"))
     request_id = str(uuid4())
     mine = await client.told(content="one", request_id=request_id)
     theirs = await stranger.told(content="two", request_id=request_id)
@@ -100,7 +82,7 @@ async def test_a_deleted_chat_comes_back_to_its_owner_alone(
     await client.told(chat_id, SECRET)
     before = await client.ask("GET", f"chats/{chat_id}")
     assert (await client.ask("DELETE", f"chats/{chat_id}")).status == 204
-    stranger = client.under(await token(service, tenant, user))
+    stranger = client.under(await service.token(tenant, user))
     foreign = await stranger.ask("POST", f"chats/{chat_id}/restore")
     assert comparable(foreign) == comparable(await stranger.ask("POST", f"chats/{uuid4()}/restore"))
     assert (await client.ask("GET", f"chats/{chat_id}")).status == 404

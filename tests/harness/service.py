@@ -12,7 +12,7 @@ import msgspec
 from tests.harness.auditor import audit
 from tests.harness.client import Client, calling
 from tests.harness.postgres import Database
-from tests.harness.processes import Server, mini_chat
+from tests.harness.processes import Server, clean_environment, mini_chat, mini_chat_command
 from tests.harness.upstream import Upstream
 
 STOPS_WITHIN_S: Final = 5
@@ -29,6 +29,12 @@ REMOTE: Final = {
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     server: Server
     database: Database
+
+    async def token(self, tenant: str, user: str) -> str:
+        """What `mini-chat token` prints last, in the server's own folder."""
+        command = [str(mini_chat_command()), "token", "--tenant", tenant, "--user", user]
+        made = await anyio.run_process(command, cwd=self.server.directory, env=clean_environment({}))
+        return made.stdout.decode().splitlines()[-1]
 
     @asynccontextmanager
     async def caller(self, token: str | None = None) -> AsyncIterator[Client]:
