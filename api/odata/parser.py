@@ -29,7 +29,7 @@ def parsed_filter(text: str, shape: ListShape) -> Filter:
     levels = [_Level()]
     while True:
         _open(tokens, levels)
-        levels[-1].add(conditions.read())
+        levels[-1].add(conditions.read(), height=0)
         _close(tokens, levels)
         if tokens.here == END:
             return _whole(tokens, levels)
@@ -41,21 +41,27 @@ class _Level(msgspec.Struct):
 
     depth: int = 0
     negations: int = 0
+    height: int = 0
+    is_chain: bool = False
     terms: list[Filter] = msgspec.field(default_factory=list[Filter])
     alternatives: list[Filter] = msgspec.field(default_factory=list[Filter])
 
-    def add(self, term: Filter) -> None:
+    def add(self, term: Filter, height: int) -> None:
+        self.height = max(self.height, height + self.negations)
         for _ in range(self.negations):
             term = Not(term)
         self.negations = 0
         self.terms.append(term)
 
     def begin_alternative(self) -> None:
+        self.is_chain |= len(self.terms) > 1
         self.alternatives.append(_chain(And, self.terms))
         self.terms = []
 
     def filter(self) -> Filter:
+        """`height` is that of the whole then: how many nodes stand above its lowest condition, at most."""
         self.begin_alternative()
+        self.height += self.is_chain + (len(self.alternatives) > 1)
         return _chain(Or, self.alternatives)
 
 
@@ -81,8 +87,7 @@ def _open(tokens: Tokens, levels: list[_Level]) -> None:
     while tokens.here in {"not", "("}:
         level = levels[-1]
         depth = level.depth + level.negations + 1
-        if depth > MAX_LEVELS:
-            raise faults.too_complex(tokens, f"More than {MAX_LEVELS} levels of nesting")
+        _refuse_nesting(tokens, depth)
         if tokens.take() == "not":
             level.negations += 1
         else:
@@ -91,9 +96,11 @@ def _open(tokens: Tokens, levels: list[_Level]) -> None:
 
 def _close(tokens: Tokens, levels: list[_Level]) -> None:
     while tokens.here == ")" and len(levels) > 1:
+        level = levels.pop()
+        inner = level.filter()
+        _refuse_nesting(tokens, level.height)
+        levels[-1].add(inner, level.height)
         tokens.take()
-        inner = levels.pop().filter()
-        levels[-1].add(inner)
 
 
 def _connect(tokens: Tokens, level: _Level) -> None:
@@ -106,4 +113,12 @@ def _connect(tokens: Tokens, level: _Level) -> None:
 def _whole(tokens: Tokens, levels: list[_Level]) -> Filter:
     if len(levels) > 1:
         raise faults.syntax(tokens, "A parenthesis is not closed")
-    return levels[0].filter()
+    whole = levels[0].filter()
+    _refuse_nesting(tokens, levels[0].height)
+    return whole
+
+
+def _refuse_nesting(tokens: Tokens, levels: int) -> None:
+    """Of what is open, and of the tree: who walks it may call itself once for each."""
+    if levels > MAX_LEVELS:
+        raise faults.too_complex(tokens, f"More than {MAX_LEVELS} levels of nesting")

@@ -1,7 +1,4 @@
-import inspect
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +8,7 @@ from api.odata.parser import MAX_LEVELS, parsed_filter
 from domain.errors import InvalidFilter, InvalidRequest
 from domain.filters import Filter
 from tests.harness.filters import filters, printed
+from tests.harness.stack import little_stack
 from tests.unit.api.odata.shapes import SHAPE
 
 _TREES = filters(SHAPE)
@@ -40,18 +38,8 @@ def test_a_filter_with_a_slip_is_read_or_refused(tree: Filter, data: st.DataObje
         parsed_filter(text[:start] + slip + text[end:], SHAPE)
 
 
-@contextmanager
-def _little_stack(frames: int) -> Iterator[None]:
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(len(inspect.stack(0)) + frames)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
-
-
 @pytest.mark.parametrize("opening", ["(", "not "])
 def test_depth_costs_no_stack(opening: str) -> None:
     text = opening * MAX_LEVELS + "key eq 1" + ")" * (MAX_LEVELS if opening == "(" else 0)
-    with _little_stack(frames=20):
+    with little_stack(frames=20):
         parsed_filter(text, SHAPE)

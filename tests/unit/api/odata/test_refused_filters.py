@@ -2,9 +2,9 @@ import re
 
 import pytest
 
-from api.odata.parser import parsed_filter
+from api.odata.parser import MAX_LEVELS, parsed_filter
 from domain.errors import DomainError, InvalidFilter, InvalidRequest
-from domain.filters import And, Not
+from domain.filters import And, Filter, Not, Or
 from tests.unit.api.odata.shapes import SHAPE
 
 _TERM = "key eq 1"
@@ -175,6 +175,35 @@ def test_a_filter_may_be_64_levels_deep_and_no_deeper(opening: str) -> None:
     per_opening = 1 + ("not" in opening and "(" in opening)
     parsed_filter(nested(64 // per_opening), SHAPE)
     assert fault_of(nested(64 // per_opening + 1), InvalidRequest)[0] == "too_complex"
+
+
+@pytest.mark.parametrize(
+    ("nest", "levels"),
+    [
+        ("({} and key eq 1)", 1),
+        ("({} or key eq 1)", 1),
+        ("(key eq 2 or {} and key eq 1)", 2),
+        ("not ({} and key eq 1 or key eq 2)", 3),
+    ],
+)
+def test_a_tree_is_at_most_64_levels_high(nest: str, levels: int) -> None:
+    text = _TERM
+    for _ in range(MAX_LEVELS // levels):
+        text = nest.format(text)
+    assert _height(parsed_filter(text, SHAPE)) == MAX_LEVELS - MAX_LEVELS % levels
+    for _ in range(MAX_LEVELS % levels + 1):
+        text = nest.format(text)
+    assert fault_of(text, InvalidRequest)[0] == "too_complex"
+
+
+def _height(tree: Filter) -> int:
+    match tree:
+        case Not(term):
+            return 1 + _height(term)
+        case And(terms) | Or(terms):
+            return 1 + max(map(_height, terms))
+        case _:
+            return 0
 
 
 def test_a_level_ends_with_its_term() -> None:
