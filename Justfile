@@ -38,6 +38,10 @@ bench *args: _dev
 bench-turns *args: _dev
     python -m bench.turns {{ args }}
 
+# random filters, orders, selections and cursors for so many seconds; TESTS_SEED repeats a run
+fuzz seconds="60": _dev
+    python -m tests.fuzz {{ seconds }}
+
 # a token for the development server: just token --tenant acme --user ada
 token *args: _runtime
     @mini-chat token {{ args }}
