@@ -38,6 +38,10 @@ bench *args: _dev
 bench-turns *args: _dev
     python -m bench.turns {{ args }}
 
+# CPU time from the text of a filter to its tree and to SQL
+bench-filters *args: _dev
+    python -m bench.filters {{ args }}
+
 # random filters, orders, selections and cursors for so many seconds; TESTS_SEED repeats a run
 fuzz seconds="60": _dev
     python -m tests.fuzz {{ seconds }}
