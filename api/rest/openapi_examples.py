@@ -110,7 +110,11 @@ REQUESTS: Mapping[str, object] = {
 ANSWERS: Mapping[str, object] = {
     "mini_chat.get_me": _ME,
     "mini_chat.create_chat": _CHAT,
-    "mini_chat.list_chats": {"items": [_CHAT], "page_info": _PAGE_INFO},
+    "mini_chat.list_chats": {
+        "items": [{**_CHAT, "last_message_preview": "High tide is at 14:05."}],
+        "page_info": _PAGE_INFO,
+        "groups": [{"key": "today", "date": "2026-03-01", "ids": [_CHAT_ID]}],
+    },
     "mini_chat.get_chat": _CHAT,
     "mini_chat.update_chat": {
         **_CHAT,
