@@ -9,6 +9,7 @@ from api.rest.client_address import TrustedProxies
 from api.rest.cursor import Cursors
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
+from api.rest.switches.controller import SwitchController
 from api.rest.turns.cancelling import CancelController
 from api.rest.turns.changes import TurnChangeController
 from api.rest.turns.controller import CreateAndSendController, SendController, Sending
@@ -19,12 +20,14 @@ from app.authentication import token_verifier
 from app.config_layers import Mistakes
 from app.drain import DrainSwitch
 from app.messaging import messaging
+from app.policy_watch import PolicyWatch
 from app.readiness import readiness_checks
 from app.runtime import Runtime
 from app.settings import DatabaseSettings, Settings, TelemetrySettings
 from app.signing_keys import cursor_keys
 from domain.auth.policy import Policy
 from domain.catalogue.service import ModelService
+from domain.catalogue.switched import SwitchedCatalogue
 from domain.chats.service import ChatService
 from domain.clock import Clock, SystemClock
 from domain.ids import OwnerId, uuid7
@@ -33,10 +36,12 @@ from domain.limits.rates import Rates
 from domain.messages.service import MessageService
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
+from domain.switches.board import Switchboard
+from domain.switches.service import SwitchService
 from domain.telemetry.ports import Telemetry
 from domain.turns.admission import Admission
 from domain.turns.attaching import Attaching
-from domain.turns.bus import FollowTurn, LeaveTurn, ShowEvents, StopTurn
+from domain.turns.bus import FollowTurn, LeaveTurn, PolicyChanged, ShowEvents, StopTurn
 from domain.turns.cancel_watch import CancelWatch
 from domain.turns.cancellation import Cancellation, stopping_when_told
 from domain.turns.chat_gone import stopping_when_chat_goes
@@ -49,11 +54,15 @@ from domain.turns.reaper import Reaper
 from domain.turns.removal import TurnRemoval
 from domain.turns.service import TurnService
 from domain.turns.status import TurnStatuses
+from domain.turns.switch_enforcement import SwitchEnforcement
+from domain.turns.switch_gate import SwitchGate
 from infra.auth.remembered_tokens import RememberedTokens
 from infra.catalogue.static import StaticCatalogue, validate_catalogue
 from infra.local.rate_limiter import LocalRateLimiter
 from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.engine import PoolLimits, Pools, create_pools
+from infra.postgres.live_turns import PostgresLiveTurns
+from infra.postgres.policy_reader import PostgresPolicyReader
 from infra.postgres.transaction import TransactionLimits
 from infra.postgres.unit_of_work import PostgresUnitOfWork
 from infra.providers.defaults import defaults_from_environment
@@ -65,7 +74,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     """The whole process, closed. Raises Mistakes for settings that only show here to be unusable."""
     clock, policy, telemetry = SystemClock(), Policy(), _telemetry(settings.telemetry)
     owner = OwnerId(uuid7(clock.now()))
-    providers, catalogue = _models(settings, env, clock)
+    providers, listed = _models(settings, env, clock)
     pools = _pools(settings.database, database_url)
     limits = TransactionLimits(
         statement=settings.database.statement_timeout,
@@ -75,17 +84,27 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     begin = PostgresUnitOfWork(pools.requests, limits)
     begin_reserved = PostgresUnitOfWork(pools.reserved, limits)
     leases = PostgresLeases(pools.reserved, limits)
+    board = Switchboard(PostgresPolicyReader(pools.reserved, limits))
+    catalogue = SwitchedCatalogue(listed, board, clock)
     turn = settings.turn
     finaliser = TurnFinaliser(begin_reserved, settings.estimation, turn.finalise_deadline, turn.lease, clock, telemetry)
     drain, messages = DrainSwitch(), messaging(settings.redis, owner, clock, telemetry)
     rates = Rates(messages.limiter, settings.limits.quotas(), telemetry)
     supervisor = TurnSupervisor(finaliser, _stream_limits(settings), clock.monotonic, telemetry)
+    enforcement = SwitchEnforcement(supervisor, board, clock)
 
     turns = TurnService(
         begin,
         policy,
-        Admission(begin, catalogue, supervisor, settings.estimation, settings.context.recent_turns),
-        Opening(begin, supervisor, providers, owner, turn.lease, clock),
+        Admission(
+            begin,
+            catalogue,
+            SwitchGate(board, clock),
+            supervisor,
+            settings.estimation,
+            settings.context.recent_turns,
+        ),
+        Opening(begin, supervisor, enforcement, providers, owner, turn.lease, clock),
         rates,
         clock,
         telemetry,
@@ -101,6 +120,11 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     messages.inbox.on(FollowTurn, mirrors.follow)
     messages.inbox.on(LeaveTurn, mirrors.leave)
     messages.inbox.on(ShowEvents, followers.show)
+    policy_watch = PolicyWatch(
+        settings.switches.poll_interval, board, enforcement, supervisor, messages.broadcast, telemetry
+    )
+    messages.inbox.on(PolicyChanged, policy_watch.heard)
+    live_turns = PostgresLiveTurns(pools.requests, limits, listed)
     attaching = Attaching(begin, policy, supervisor, messages.bus, followers, telemetry)
     return Runtime(
         rest=RestServices(
@@ -120,7 +144,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             caution=_caution(settings, verifier, clock, telemetry),
             cursors=Cursors(cursor_keys(settings, env)),
             drain=drain,
-            checks={**readiness_checks(pools), **messages.checks},
+            checks={**readiness_checks(pools, board), **messages.checks},
             limits=BodyLimits(max_bytes=settings.http.max_body_bytes, stall=settings.http.body_idle_timeout),
             further_controllers=(
                 SendController,
@@ -129,6 +153,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 TurnChangeController,
                 TurnEventsController,
                 CancelController,
+                SwitchController,
             ),
             further_dependencies={
                 "sending": Sending(turns=turns, keep_alive=keep_alive),
@@ -136,6 +161,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 "cancellation": cancellation,
                 "statuses": TurnStatuses(begin, policy),
                 "removal": TurnRemoval(begin, policy, clock),
+                "switches": SwitchService(begin, policy, live_turns, policy_watch.tell, clock),
             },
         ),
         clock=clock,
@@ -147,6 +173,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         followers=followers,
         mirrors=mirrors,
         messaging=messages,
+        policy_watch=policy_watch,
         beat=LeaseBeat(supervisor, leases, begin_reserved, turn.lease, turn.blind_limit, clock, telemetry),
         cancel_watch=CancelWatch(supervisor, leases, messages.bus),
         reaper=Reaper(leases, begin_reserved, owner, turn.lease, telemetry),

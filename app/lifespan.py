@@ -27,6 +27,7 @@ async def running(runtime: Runtime, settings: Settings) -> AsyncIterator[None]:
             runtime.messaging.running(),
             runtime.mirrors.running(),
             runtime.followers.running(),
+            runtime.policy_watch.running(),
             anyio.create_task_group() as loops,
         ):
             loops.start_soon(every, settings.turn.heartbeat, "lease_beat", runtime.beat.beat)

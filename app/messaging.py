@@ -17,7 +17,7 @@ from domain.clock import Clock
 from domain.ids import OwnerId
 from domain.limits.ports import RateLimiter
 from domain.telemetry.ports import Telemetry
-from domain.turns.bus import Bus, Inbox
+from domain.turns.bus import Broadcast, Bus, Inbox
 from infra.local.bus import Exchange, LocalBus
 from infra.local.rate_limiter import LocalRateLimiter
 
@@ -45,6 +45,7 @@ class Messaging:
     inbox: Inbox
     bus: Bus
     limiter: RateLimiter
+    broadcast: Broadcast
     over_redis: OverRedis | None = None
 
     @property
@@ -66,7 +67,8 @@ class Messaging:
 def messaging(settings: RedisSettings, owner: OwnerId, clock: Clock, telemetry: Telemetry) -> Messaging:
     inbox, alone = Inbox(), LocalRateLimiter(clock.monotonic)
     if settings.url is None:
-        return Messaging(inbox=inbox, bus=LocalBus(Exchange(), owner, inbox), limiter=alone)
+        local = LocalBus(Exchange(), owner, inbox)
+        return Messaging(inbox=inbox, bus=local, broadcast=local, limiter=alone)
     # Whoever has no Redis does not pay for its client: 20 MB and a tenth of a second.
     from infra.redis.bus import RedisBus  # noqa: PLC0415
     from infra.redis.client import RedisClient  # noqa: PLC0415
@@ -75,5 +77,9 @@ def messaging(settings: RedisSettings, owner: OwnerId, clock: Clock, telemetry: 
     client = RedisClient(settings.url, settings.timeout, clock.monotonic, telemetry)
     bus = RedisBus(client, owner, inbox)
     return Messaging(
-        inbox=inbox, bus=bus, limiter=RedisRateLimiter(client, alone), over_redis=OverRedis(client=client, bus=bus)
+        inbox=inbox,
+        bus=bus,
+        broadcast=bus,
+        limiter=RedisRateLimiter(client, alone),
+        over_redis=OverRedis(client=client, bus=bus),
     )

@@ -7,6 +7,7 @@ from datetime import timedelta
 import asyncpg
 
 from api.rest.health import Check, Health
+from domain.switches.board import Switchboard
 from infra.postgres.connection_pool import driver_of
 from infra.postgres.engine import Pools
 from infra.postgres.role_check import NEWEST_VERSION, OLDEST_VERSION
@@ -15,10 +16,10 @@ from infra.postgres.transaction import transaction
 _PATIENCE = timedelta(seconds=1)
 
 
-def readiness_checks(pools: Pools) -> Mapping[str, Check]:
+def readiness_checks(pools: Pools, board: Switchboard) -> Mapping[str, Check]:
     """By name, as /readyz shows them. A check that raises has failed.
 
-    Catalogue and credentials were checked at start and cannot change while the process runs.
+    Credentials were checked at start and cannot change while the process runs.
     """
 
     async def database() -> Health:
@@ -32,10 +33,14 @@ def readiness_checks(pools: Pools) -> Mapping[str, Check]:
         fits = version is not None and OLDEST_VERSION <= version <= NEWEST_VERSION
         return Health.OK if fits else Health.FAILED
 
-    async def loaded() -> Health:
+    async def catalogue() -> Health:
+        """Not before it is known what of it is switched off; from then on what was known last is good enough."""
+        return Health.OK if board.is_known else Health.FAILED
+
+    async def credentials() -> Health:
         return Health.OK
 
-    return {"database": database, "migrations": migrations, "catalogue": loaded, "credentials": loaded}
+    return {"database": database, "migrations": migrations, "catalogue": catalogue, "credentials": credentials}
 
 
 def _looking(pools: Pools) -> AbstractAsyncContextManager[asyncpg.Connection]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from api.rest.routes import RestServices
 from app.drain import DrainSwitch
 from app.messaging import Messaging
+from app.policy_watch import PolicyWatch
 from domain.clock import Clock
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.ports import Telemetry
@@ -29,6 +30,7 @@ class Runtime:
     providers: ProviderRegistry
     supervisor: TurnSupervisor
     messaging: Messaging
+    policy_watch: PolicyWatch
     followers: Followers
     mirrors: Mirrors
     beat: LeaseBeat

@@ -204,6 +204,10 @@ class CancelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     poll_interval: Annotated[timedelta, Between(duration("10ms"), duration("4s"))] = duration("1s")
 
 
+class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    poll_interval: Annotated[timedelta, Between(duration("10ms"), duration("30s"))] = duration("2s")
+
+
 class DrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accept_window: Annotated[timedelta, Between(NONE, duration("30s"))] = duration("2s")
     turn_deadline: Annotated[timedelta, Between(MILLISECOND, duration("10m"))] = duration("25s")
@@ -302,6 +306,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     turn: TurnSettings = TurnSettings()
     deadline: DeadlineSettings = DeadlineSettings()
     cancel: CancelSettings = CancelSettings()
+    switches: SwitchSettings = SwitchSettings()
     drain: DrainSettings = DrainSettings()
     context: ContextSettings = ContextSettings()
     retention: RetentionSettings = RetentionSettings()

@@ -95,6 +95,16 @@ class InvalidAttachment(DomainError):
     sentence = "An attachment cannot be used with this message."
 
 
+class ImagesDisabled(DomainError):
+    kind, code = Kind.INVALID, "images_disabled"
+    sentence = "Images are switched off at the moment."
+
+
+class WebSearchDisabled(DomainError):
+    kind, code = Kind.INVALID, "web_search_disabled"
+    sentence = "Web search is switched off at the moment."
+
+
 class InvalidTurnState(DomainError):
     kind, code = Kind.INVALID, "invalid_turn_state"
     sentence = "A turn that is running cannot be retried, edited or deleted."
@@ -142,6 +152,11 @@ class ModelNotFound(DomainError):
     sentence = "There is no such model."
 
 
+class KillSwitchNotFound(DomainError):
+    kind, code = Kind.NOT_FOUND, "kill_switch_not_found"
+    sentence = "There is no such kill switch."
+
+
 class RequestIdConflict(DomainError):
     kind, code = Kind.CONFLICT, "request_id_conflict"
     sentence = "A turn with this request_id exists already and cannot be replayed."
@@ -161,6 +176,14 @@ class GenerationInProgress(DomainError):
 class NotLatestTurn(DomainError):
     kind, code = Kind.CONFLICT, "not_latest_turn"
     sentence = "Only the newest turn of a chat can be retried, edited or deleted."
+
+
+class VersionConflict(DomainError):
+    kind, code = Kind.CONFLICT, "version_conflict"
+    sentence = "It has been changed by somebody else since."
+
+    def __init__(self, current_version: int) -> None:
+        super().__init__(members={"current_version": current_version})
 
 
 class RequestIdReused(DomainError):
@@ -246,6 +269,11 @@ class BodyTooLarge(DomainError):
 class UnsupportedContentType(DomainError):
     kind, code = Kind.UNSUPPORTED, "unsupported_content_type"
     sentence = "The request body must be application/json."
+
+
+class GenerationDisabled(DomainError):
+    kind, code = Kind.UNAVAILABLE, "generation_disabled"
+    sentence = "Answers are switched off at the moment."
 
 
 class ServiceUnavailable(DomainError):

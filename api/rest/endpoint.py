@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from litestar.handlers import BaseRouteHandler
 
-from api.rest.list_spec import ListSpec
+from api.rest.list_spec import ListSpec, OwnOption
 from domain.auth.policy import Action
 from domain.errors import DomainError
 
@@ -19,7 +19,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     `starts_work`: refused while the process drains. `streams`: the answer is an event stream.
     `resumes`: it begins after a position that the caller names, and may be that nothing follows.
     `turn_codes`: a turn's own codes are answers too, because the route waits for its end.
-    `lists`: the answer is a page of this list.
+    `lists`: the answer is a page of this list. `options` are those in the query string of a route that is no list.
     """
 
     action: Action
@@ -29,6 +29,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     resumes: bool = False
     turn_codes: bool = False
     lists: ListSpec[Any] | None = None
+    options: tuple[OwnOption, ...] = ()
 
 
 def endpoint(
@@ -39,6 +40,7 @@ def endpoint(
     resumes: bool = False,
     turn_codes: bool = False,
     lists: ListSpec[Any] | None = None,
+    options: tuple[OwnOption, ...] = (),
 ) -> dict[str, Any]:
     """The `opt` of a route handler."""
     declared = Endpoint(
@@ -49,6 +51,7 @@ def endpoint(
         resumes=resumes,
         turn_codes=turn_codes,
         lists=lists,
+        options=options,
     )
     return {_KEY: declared}
 

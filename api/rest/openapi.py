@@ -12,7 +12,7 @@ from litestar.routes.base import BaseRoute
 from api.rest.codes import CODES, Code
 from api.rest.endpoint import Endpoint, declared_by
 from api.rest.openapi_examples import ANSWERS, EVENT_STREAM, REQUESTS
-from api.rest.openapi_lists import list_parameters
+from api.rest.openapi_lists import list_parameters, option_parameters
 from api.rest.problems import MEDIA_TYPE
 from domain.errors import Fault
 from domain.streaming.failures import KINDS
@@ -121,6 +121,7 @@ def _parameters(route: HTTPRoute, handler: HTTPRouteHandler, endpoint: Endpoint 
     return [
         *in_path,
         *(() if endpoint.lists is None else list_parameters(endpoint.lists)),
+        *option_parameters(endpoint.options),
         *(_RESUME_PARAMETERS if endpoint.resumes else ()),
     ]
 

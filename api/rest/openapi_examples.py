@@ -77,6 +77,18 @@ _RECEIPT = {
     "credits_charged_micro": 0,
     "credits_released_micro": 0,
 }
+_SWITCH = {
+    "id": "0198c0de-7b00-7c3e-9b1f-5d2a4e6f8a03",
+    "scope": "model",
+    "target": "gpt-large",
+    "mode": "abort",
+    "reason": "The provider answers nonsense.",
+    "version": 1,
+    "created_by": "0198c0de-0000-7a01-9d00-1b2c3d4e5f61",
+    "created_at": _MOMENT,
+    "expires_at": "2026-03-01T10:30:00.000000Z",
+}
+_EFFECT = {"switch": _SWITCH, "dry_run": False, "affected_live_turns": 12, "will_abort": True}
 _SEND = {"content": "When is high tide?", "request_id": _REQUEST_ID, "on_disconnect": "cancel"}
 _CREATE_AND_SEND = {**_SEND, "title": "Tides"}
 _PAGE_INFO = {"next_cursor": None, "prev_cursor": None, "limit": 20}
@@ -104,6 +116,14 @@ REQUESTS: Mapping[str, object] = {
     "mini_chat.create_chat_and_send": _CREATE_AND_SEND,
     "mini_chat.create_chat_and_stream": _CREATE_AND_SEND,
     "mini_chat.retry_turn": {"request_id": _REQUEST_ID, "web_search": {"enabled": True}},
+    "mini_chat.set_kill_switch": {
+        "scope": "model",
+        "target": "gpt-large",
+        "mode": "abort",
+        "reason": "The provider answers nonsense.",
+        "expires_at": "2126-03-01T10:30:00Z",
+        "expected_version": 0,
+    },
     "mini_chat.edit_turn": {"content": "When is low tide?", "request_id": _REQUEST_ID},
 }
 
@@ -130,4 +150,7 @@ ANSWERS: Mapping[str, object] = {
     "mini_chat.create_chat_and_send": _RESULT,
     "mini_chat.get_turn": _TURN,
     "mini_chat.cancel_turn": _RECEIPT,
+    "mini_chat.list_kill_switches": {"items": [_SWITCH], "page_info": _PAGE_INFO},
+    "mini_chat.set_kill_switch": _EFFECT,
+    "mini_chat.clear_kill_switch": {**_EFFECT, "will_abort": False},
 }

@@ -1,6 +1,6 @@
 """The query parameters of a list in the OpenAPI document, made from what the list declares."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from api.odata.lists import MAX_ORDER_CHARACTERS, MAX_ORDER_KEYS, MAX_SELECTED, MAX_SELECTION_CHARACTERS
@@ -8,7 +8,7 @@ from api.odata.parser import MAX_BYTES
 from api.rest.cursor import MAX_LENGTH
 from api.rest.list_links import order_text
 from api.rest.list_options import DEFAULT_LIMIT, MAX_LIMIT
-from api.rest.list_spec import ListSpec
+from api.rest.list_spec import ListSpec, OwnOption
 from domain.filters import Field, Kind, ListShape
 
 _EXAMPLES: Final[Mapping[Kind, str]] = {
@@ -31,8 +31,12 @@ def list_parameters(spec: ListSpec[Any]) -> list[dict[str, Any]]:
             "`true` adds `count`: how many items the filter lets through, pages aside.",
             {"type": "string", "enum": ["true", "false"], "default": "false"},
         ),
-        *(_parameter(option.name, option.description, option.schema) for option in spec.own.options),
+        *option_parameters(spec.own.options),
     ]
+
+
+def option_parameters(options: Iterable[OwnOption]) -> list[dict[str, Any]]:
+    return [_parameter(option.name, option.description, option.schema) for option in options]
 
 
 def _paging() -> Iterator[dict[str, Any]]:

@@ -15,6 +15,8 @@ class QuotaDecision(StrEnum):
 
 class DowngradeReason(StrEnum):
     MODEL_DISABLED = "model_disabled"
+    FORCE_STANDARD_TIER = "force_standard_tier"
+    DISABLE_PREMIUM_TIER = "disable_premium_tier"
     PREMIUM_QUOTA_EXHAUSTED = "premium_quota_exhausted"
 
 
@@ -57,17 +59,24 @@ def find_offered(models: tuple[ModelSpec, ...], model_id: str) -> ModelSpec:
     raise ModelNotFound
 
 
-def candidates_for_send(models: tuple[ModelSpec, ...], selected: str) -> tuple[Candidate, ...]:
+def candidates_for_send(
+    models: tuple[ModelSpec, ...], selected: str, premium_closed: DowngradeReason | None = None
+) -> tuple[Candidate, ...]:
     """The chat's model, else the enabled ones of its tier; then, after a premium one, the standard ones.
 
-    Within a tier defaults come first. Empty when nothing is left that could answer.
+    Within a tier defaults come first. `premium_closed` is why no premium model may answer at the moment.
+    Empty when nothing is left that could answer.
     """
     spec = next((model for model in models if model.id == selected), None)
-    tier = Tier.STANDARD if spec is None else spec.tier
-    usable = spec is not None and spec.enabled
-    reason = DowngradeReason.PREMIUM_QUOTA_EXHAUSTED if usable else DowngradeReason.MODEL_DISABLED
-    first = (Candidate(spec),) if spec is not None and spec.enabled else _of_tier(models, tier, reason)
-    return (*first, *_of_tier(models, Tier.STANDARD, reason)) if tier is Tier.PREMIUM else first
+    if spec is None or not spec.enabled:
+        tier, reason = Tier.STANDARD if spec is None else spec.tier, DowngradeReason.MODEL_DISABLED
+        first = _of_tier(models, tier, reason)
+    else:
+        tier, reason = spec.tier, premium_closed or DowngradeReason.PREMIUM_QUOTA_EXHAUSTED
+        first = (Candidate(spec),)
+    if tier is Tier.STANDARD:
+        return first
+    return (*(first if premium_closed is None else ()), *_of_tier(models, Tier.STANDARD, reason))
 
 
 def _of_tier(models: tuple[ModelSpec, ...], tier: Tier, reason: DowngradeReason) -> tuple[Candidate, ...]:

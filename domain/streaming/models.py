@@ -15,6 +15,8 @@ class StopReason(StrEnum):
     DISCONNECT = "disconnect"
     CANCEL_REQUESTED = "cancel_requested"
     CHAT_DELETED = "chat_deleted"
+    OPERATOR_ABORT = "operator_abort"
+    SWITCHED_OFF = "switched_off"
     TURN_TIMEOUT = "turn_timeout"
     DRAIN = "drain"
     LEASE_LOST = "lease_lost"

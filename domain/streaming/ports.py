@@ -5,12 +5,14 @@ from typing import Protocol
 
 import msgspec
 
+from domain.catalogue.models import Tier
 from domain.catalogue.resolver import Resolution
 from domain.ids import ChatId, MessageId, RequestId, TurnId
 from domain.scope import AccessScope
 from domain.streaming.events import Done, TurnError
 from domain.streaming.models import Ending
 from domain.streaming.transcript import Transcript
+from domain.switches.models import Tool, TurnFacts
 from domain.telemetry.trace_context import TraceContext
 
 
@@ -22,7 +24,8 @@ class OnDisconnect(StrEnum):
 class TurnBrief(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a running turn that does not change while it runs.
 
-    `started` is the clock's monotonic reading at which it was accepted; `epoch` fences every write of its owner.
+    `started` is the clock's monotonic reading at which it was accepted; `epoch` fences every write of its owner;
+    `tools` are those the model may use.
     """
 
     turn_id: TurnId
@@ -36,6 +39,19 @@ class TurnBrief(msgspec.Struct, frozen=True, kw_only=True):
     prompt_tokens_estimate: int
     trace: TraceContext
     started: float
+    tools: frozenset[Tool] = frozenset()
+
+    @property
+    def facts(self) -> TurnFacts:
+        """What a kill switch can be about."""
+        model = self.resolution.effective
+        return TurnFacts(
+            tenant_id=self.scope.tenant_id,
+            model=model.id,
+            provider_id=model.provider_id,
+            is_premium=model.tier is Tier.PREMIUM,
+            tools=self.tools,
+        )
 
 
 class Closing(msgspec.Struct, frozen=True, kw_only=True):

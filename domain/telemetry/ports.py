@@ -42,6 +42,12 @@ class Counted(StrEnum):
     JOBS_HANDLED = "jobs_handled"
 
 
+class Measured(StrEnum):
+    """Histograms of engine.md 11.1 without prefix; the unit belongs to the name."""
+
+    KILL_SWITCH_EFFECT = "kill_switch_effect_seconds"
+
+
 class Span(Protocol):
     @property
     def trace(self) -> TraceContext:
@@ -64,6 +70,10 @@ class Telemetry(Protocol):
 
     def count(self, event: Counted, **labels: str) -> None:
         """One more. Labels are closed words, catalogue or provider ids; never tenant, user, chat or request."""
+        ...
+
+    def measure(self, what: Measured, value: float, **labels: str) -> None:
+        """One more value. Labels as those of `count`."""
         ...
 
 
@@ -93,4 +103,7 @@ class SilentTelemetry:
         return SilentSpan(trace)
 
     def count(self, event: Counted, **labels: str) -> None:
+        pass
+
+    def measure(self, what: Measured, value: float, **labels: str) -> None:
         pass

@@ -23,9 +23,11 @@ from domain.errors import (
 from domain.ids import ChatId, RequestId, TurnId
 from domain.scope import AccessScope
 from domain.streaming.supervisor import TurnSupervisor
+from domain.switches.models import Wants
 from domain.turns.models import PUBLIC_STATES, Exchange, Gate, SendCommand, StoredAnswer, TurnState, TurnSummary
 from domain.turns.mutations import ChangeCommand, changeable
 from domain.turns.ports import TurnTx
+from domain.turns.switch_gate import SwitchGate
 from domain.unit_of_work import Access, UnitOfWork
 
 
@@ -49,12 +51,14 @@ class Admission:
         self,
         begin: UnitOfWork[TurnTx],
         catalogue: Catalogue,
+        switches: SwitchGate,
         supervisor: TurnSupervisor,
         budgets: Estimation,
         recent_turns: int,
     ) -> None:
         self._begin = begin
         self._catalogue = catalogue
+        self._switches = switches
         self._supervisor = supervisor
         self._budgets = budgets
         self._recent_turns = recent_turns
@@ -65,8 +69,8 @@ class Admission:
         """An answer already stored under this key, else leave to write. A refusal has written nothing.
 
         Raises ChatNotFound, RequestIdConflict, RequestIdReused; for a change TurnNotFound, InvalidTurnState,
-        NotLatestTurn; GenerationInProgress, InvalidAttachment, InvalidModel, InputTooLong, ContextBudgetExceeded,
-        ServiceUnavailable.
+        NotLatestTurn; GenerationInProgress, InvalidAttachment, GenerationDisabled, WebSearchDisabled, InvalidModel,
+        InputTooLong, ContextBudgetExceeded, ServiceUnavailable.
         """
         if isinstance(call, ChangeCommand):
             return await self._admit_change(scope, call, request_id)
@@ -77,17 +81,17 @@ class Admission:
     ) -> Admitted | StoredAnswer:
         if isinstance(command.target, ChatDraft) and command.request_id is None:
             # A key we have just made names nothing yet, so there is nothing to read.
-            return self._admit_new_chat(command, command.target, request_id)
+            return self._admit_new_chat(scope, command, command.target, request_id)
         async with self._begin(scope, Access.READ) as tx:
             chat_id = await self._chat_of(tx, command.target, request_id)
             if isinstance(chat_id, ChatDraft):
-                return self._admit_new_chat(command, chat_id, request_id)
+                return self._admit_new_chat(scope, command, chat_id, request_id)
             gate = await tx.turns.gate(chat_id, request_id)
             if gate is None:
                 raise ChatNotFound
             if gate.same_request is not None:
                 return await self._answer_to(tx, gate.same_request, command)
-            resolution = self._resolve(command, gate)
+            resolution = self._resolve(scope, command, gate)
             history = await self._history(tx, chat_id, resolution.effective)
         return self._admitted(command, request_id, gate, resolution, history)
 
@@ -102,23 +106,26 @@ class Admission:
                 return await self._answer_to(tx, gate.same_request, change)
             target = changeable(await tx.changes.aim(change.chat_id, change.aim))
             command = change.question(target)
-            resolution = self._resolve(command, gate)
+            resolution = self._resolve(scope, command, gate)
             history = await self._history(tx, change.chat_id, resolution.effective, without=target.turn_id)
         admitted = self._admitted(command, request_id, gate, resolution, history)
         return replace(admitted, origin=replace(change, seen=target.request_id), replaces=target.turn_id)
 
-    def _admit_new_chat(self, command: SendCommand, draft: ChatDraft, request_id: RequestId) -> Admitted:
+    def _admit_new_chat(
+        self, scope: AccessScope, command: SendCommand, draft: ChatDraft, request_id: RequestId
+    ) -> Admitted:
         _refuse_attachments(command)
-        models = self._catalogue.models()
+        self._switches.refuse(scope.tenant_id, _wants(command))
         chat = draft.resolved(self._catalogue)
         self._supervisor.require_permit()
-        return self._admitted(command, request_id, chat, _resolve(models, chat.model), ())
+        return self._admitted(command, request_id, chat, self._resolution(chat.model), ())
 
-    def _resolve(self, command: SendCommand, gate: Gate) -> Resolution:
+    def _resolve(self, scope: AccessScope, command: SendCommand, gate: Gate) -> Resolution:
         if gate.running_request_id is not None:
             raise GenerationInProgress(str(gate.running_request_id))
         _refuse_attachments(command)
-        resolution = _resolve(self._catalogue.models(), gate.model)
+        self._switches.refuse(scope.tenant_id, _wants(command))
+        resolution = self._resolution(gate.model)
         self._supervisor.require_permit()
         return resolution
 
@@ -135,6 +142,12 @@ class Admission:
         return Admitted(
             command=command, origin=command, request_id=request_id, place=place, resolution=resolution, plan=plan
         )
+
+    def _resolution(self, selected: str) -> Resolution:
+        candidates = candidates_for_send(self._catalogue.models(), selected, self._switches.premium_closed())
+        if not candidates:
+            raise InvalidModel
+        return resolved(candidates[0], selected)
 
     async def _chat_of(self, tx: TurnTx, target: ChatId | ChatDraft, request_id: RequestId) -> ChatId | ChatDraft:
         """A repeated creating send goes to the chat that the first one made."""
@@ -162,11 +175,8 @@ class Admission:
         return await tx.turns.history(chat_id, self._recent_turns, largest_bytes, without)
 
 
-def _resolve(models: tuple[ModelSpec, ...], selected: str) -> Resolution:
-    candidates = candidates_for_send(models, selected)
-    if not candidates:
-        raise InvalidModel
-    return resolved(candidates[0], selected)
+def _wants(command: SendCommand) -> Wants:
+    return Wants(web_search=command.web_search)
 
 
 def _refuse_attachments(command: SendCommand) -> None:

@@ -59,9 +59,13 @@ class ShowEvents(TurnWord, frozen=True, kw_only=True, tag="show_events"):
     events: tuple[ShownEvent, ...]
 
 
-Message: TypeAlias = StopTurn | FollowTurn | LeaveTurn | ShowEvents
+class PolicyChanged(msgspec.Struct, frozen=True, kw_only=True, tag="policy_changed"):
+    """An operator changed switches or models. Whoever hears it looks now at what they would have found out soon."""
 
-M = TypeVar("M", StopTurn, FollowTurn, LeaveTurn, ShowEvents)
+
+Message: TypeAlias = StopTurn | FollowTurn | LeaveTurn | ShowEvents | PolicyChanged
+
+M = TypeVar("M", StopTurn, FollowTurn, LeaveTurn, ShowEvents, PolicyChanged)
 
 
 class Bus(Protocol):
@@ -78,6 +82,14 @@ class Bus(Protocol):
 
     async def tell(self, owner: OwnerId, message: Message) -> None:
         """Sends it, within the deadline of a call, and never raises for a message that cannot be sent."""
+        ...
+
+
+class Broadcast(Protocol):
+    """As lossy as the bus."""
+
+    async def tell_all(self, message: Message) -> None:
+        """Sends it to every process, this one included, within the deadline of a call, and never raises for it."""
         ...
 
 

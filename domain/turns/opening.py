@@ -18,12 +18,14 @@ from domain.scope import AccessScope
 from domain.streaming.channel import Receiver
 from domain.streaming.ports import TurnBrief
 from domain.streaming.supervisor import TurnSupervisor
+from domain.switches.models import Tool
 from domain.telemetry.trace_context import TraceContext
 from domain.turns.admission import Admitted
 from domain.turns.audit import events_of_opening
 from domain.turns.models import Fence, Gate, NewTurn, TurnKind, TurnState
 from domain.turns.mutations import ChangeCommand
 from domain.turns.ports import TurnTx
+from domain.turns.switch_enforcement import SwitchEnforcement
 from domain.unit_of_work import Access, LostRace, OutcomeUnknown, TransactionConflict, UnitOfWork
 
 _FIRST_EPOCH = 1
@@ -38,6 +40,7 @@ class Opening:
         self,
         begin: UnitOfWork[TurnTx],
         supervisor: TurnSupervisor,
+        enforcement: SwitchEnforcement,
         providers: Providers,
         owner: OwnerId,
         lease: timedelta,
@@ -45,6 +48,7 @@ class Opening:
     ) -> None:
         self._begin = begin
         self._supervisor = supervisor
+        self._enforcement = enforcement
         self._providers = providers
         self._owner = owner
         self._lease = lease
@@ -113,7 +117,10 @@ class Opening:
             deadlines=model.deadlines,
             traceparent=brief.trace.traceparent(),
         )
-        return self._supervisor.start(brief, self._providers.for_provider(model.provider_id), request)
+        receiver = self._supervisor.start(brief, self._providers.for_provider(model.provider_id), request)
+        # What was switched off since the gates looked did not find this turn yet.
+        self._enforcement.look_at(brief)
+        return receiver
 
     def _new_turn(self, scope: AccessScope, admitted: Admitted, trace: TraceContext) -> NewTurn:
         now, command, place = self._clock.now(), admitted.command, admitted.place
@@ -137,6 +144,7 @@ class Opening:
                 prompt_tokens_estimate=admitted.plan.estimated_tokens,
                 trace=trace,
                 started=self._clock.monotonic(),
+                tools=frozenset({Tool.WEB_SEARCH} if command.web_search else ()),
             ),
         )
 

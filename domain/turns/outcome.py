@@ -16,6 +16,8 @@ _STOPPED: dict[StopReason, tuple[TurnState, str]] = {
     StopReason.DISCONNECT: (TurnState.CANCELLED, "turn_cancelled"),
     StopReason.CANCEL_REQUESTED: (TurnState.CANCELLED, "turn_cancelled"),
     StopReason.CHAT_DELETED: (TurnState.CANCELLED, "turn_cancelled"),
+    StopReason.OPERATOR_ABORT: (TurnState.CANCELLED, "turn_cancelled"),
+    StopReason.SWITCHED_OFF: (TurnState.FAILED, "generation_disabled"),
     StopReason.TURN_TIMEOUT: (TurnState.FAILED, "turn_timeout"),
     StopReason.DRAIN: (TurnState.FAILED, "server_shutdown"),
     StopReason.LEASE_LOST: (TurnState.FAILED, "internal_error"),
@@ -58,7 +60,9 @@ def result_of(closing: Closing, budgets: Estimation, clock: Clock) -> TurnResult
 def _is_retryable(ending: Ending, state: TurnState) -> bool | None:
     if state is TurnState.COMPLETED:
         return None
-    return ending.retryable if isinstance(ending, Broke) else state is TurnState.FAILED
+    if isinstance(ending, Broke):
+        return ending.retryable
+    return state is TurnState.FAILED and ending != Stopped(reason=StopReason.SWITCHED_OFF)
 
 
 def terminal_of(closing: Closing, result: TurnResult) -> Done | TurnError:

@@ -12,7 +12,7 @@ class Exchange:
 
 
 class LocalBus:
-    """Fills the port Bus. Never healthy, because it hears nothing from processes elsewhere."""
+    """Fills the ports Bus and Broadcast. Never healthy, because it hears nothing from processes elsewhere."""
 
     def __init__(self, exchange: Exchange, owner: OwnerId, inbox: Inbox) -> None:
         self._exchange = exchange
@@ -25,4 +25,8 @@ class LocalBus:
     async def tell(self, owner: OwnerId, message: Message) -> None:
         inbox = self._exchange.inboxes.get(owner)
         if inbox is not None:
+            inbox.deliver(message)
+
+    async def tell_all(self, message: Message) -> None:
+        for inbox in self._exchange.inboxes.values():
             inbox.deliver(message)

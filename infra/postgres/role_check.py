@@ -10,10 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.postgres.unusable import DatabaseUnusable
 
-OLDEST_VERSION: Final = "0007"
-NEWEST_VERSION: Final = "0007"
+OLDEST_VERSION: Final = "0008"
+NEWEST_VERSION: Final = "0008"
 
-GLOBAL_TABLES: Final = frozenset({"schema_migrations", "jobs", "job_log", "job_schedules", "job_statistics"})
+GLOBAL_TABLES: Final = frozenset(
+    {
+        "schema_migrations",
+        "jobs",
+        "job_log",
+        "job_schedules",
+        "job_statistics",
+        "kill_switches",
+        "model_overrides",
+        "policy_snapshots",
+    }
+)
 """The tables of the schema that hold no tenant's data, jobs being ids; every other is behind row-level security."""
 
 TENANT_ROWS: Final = (

@@ -19,6 +19,7 @@ from infra.postgres.repositories.chats import PostgresChats
 from infra.postgres.repositories.events import EventKeeping, PostgresEvents
 from infra.postgres.repositories.jobs import PostgresJobs
 from infra.postgres.repositories.messages import PostgresMessages
+from infra.postgres.repositories.switches import PostgresSwitches
 from infra.postgres.repositories.turn_changes import PostgresChanges
 from infra.postgres.repositories.turn_statuses import PostgresStatuses
 from infra.postgres.repositories.turns import PostgresTurns
@@ -42,6 +43,7 @@ class PostgresTransaction:
         self.statuses = PostgresStatuses(connection, scope)
         self.events = PostgresEvents(connection, scope, keeping)
         self.jobs = PostgresJobs(connection)
+        self.switches = PostgresSwitches(connection)
 
 
 class PostgresUnitOfWork:

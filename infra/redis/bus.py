@@ -1,4 +1,7 @@
-"""The bus over Redis: every owner listens on a channel of its own, and whoever has word for it publishes there."""
+"""The bus over Redis: every owner listens on a channel of its own, and whoever has word for it publishes there.
+
+What everybody shall hear has a channel that all of them listen on.
+"""
 
 import logging
 from contextlib import suppress
@@ -10,12 +13,13 @@ from domain.ids import OwnerId
 from domain.turns.bus import Inbox, Message
 from infra.redis.client import NAMESPACE, RedisClient, RedisUnavailable
 
+_EVERYBODY: Final = f"{NAMESPACE}everybody"
 _DECODER: Final = msgspec.json.Decoder(Message)
 _log = logging.getLogger(__name__)
 
 
 class RedisBus:
-    """Fills the port Bus."""
+    """Fills the ports Bus and Broadcast."""
 
     def __init__(self, client: RedisClient, owner: OwnerId, inbox: Inbox) -> None:
         self._client = client
@@ -28,20 +32,26 @@ class RedisBus:
         return self._listening
 
     async def tell(self, owner: OwnerId, message: Message) -> None:
-        data = msgspec.json.encode(message)
-        with suppress(RedisUnavailable):
-            await self._client.call("publish", lambda redis: redis.publish(_channel(owner), data))
+        await self._publish(_channel(owner), message)
+
+    async def tell_all(self, message: Message) -> None:
+        await self._publish(_EVERYBODY, message)
 
     async def listen(self) -> None:
         """Delivers what is told to this process, until Redis is lost. Call it again then."""
         try:
             with suppress(RedisUnavailable):
-                async with self._client.subscribed(self._channel) as subscription:
+                async with self._client.subscribed(self._channel, _EVERYBODY) as subscription:
                     self._listening = True
                     while True:
                         self._deliver(await subscription.receive())
         finally:
             self._listening = False
+
+    async def _publish(self, channel: str, message: Message) -> None:
+        data = msgspec.json.encode(message)
+        with suppress(RedisUnavailable):
+            await self._client.call("publish", lambda redis: redis.publish(channel, data))
 
     def _deliver(self, data: bytes) -> None:
         try:

@@ -82,8 +82,8 @@ class RedisClient:
             return False
 
     @asynccontextmanager
-    async def subscribed(self, channel: str) -> AsyncIterator[Subscription]:
-        """The channel's messages from here on, over a connection of its own.
+    async def subscribed(self, *channels: str) -> AsyncIterator[Subscription]:
+        """The channels' messages from here on, over a connection of its own.
 
         Not kept away by the circuit: whoever listens tries again now and then, and so finds out that Redis is back.
         Raises RedisUnavailable, in the block too, when the connection is lost.
@@ -92,7 +92,7 @@ class RedisClient:
             pubsub = self._redis.pubsub()
             try:
                 with anyio.fail_after(self._timeout_s):
-                    subscription = await Subscription.begun(pubsub, channel, self._timeout_s)
+                    subscription = await Subscription.begun(pubsub, channels, self._timeout_s)
                 self._succeeded()
                 yield subscription
             finally:

@@ -1,5 +1,6 @@
-"""One channel's messages, and the certainty that silence means no messages."""
+"""The messages of some channels, and the certainty that silence means no messages."""
 
+from collections.abc import Sequence
 from typing import Final, Self
 
 import anyio
@@ -18,11 +19,12 @@ class Subscription:
         self._timeout_s = timeout_s
 
     @classmethod
-    async def begun(cls, pubsub: PubSub, channel: str, timeout_s: float) -> Self:
-        """Returns once the server has confirmed: what is published from then on will be received."""
-        await pubsub.subscribe(channel)
-        while (told := await pubsub.get_message(timeout=timeout_s)) is None or told["type"] != "subscribe":
-            pass
+    async def begun(cls, pubsub: PubSub, channels: Sequence[str], timeout_s: float) -> Self:
+        """Returns once the server has confirmed all: what is published from then on will be received."""
+        await pubsub.subscribe(*channels)
+        for _ in channels:
+            while (told := await pubsub.get_message(timeout=timeout_s)) is None or told["type"] != "subscribe":
+                pass
         return cls(pubsub, timeout_s)
 
     async def receive(self) -> bytes:

@@ -14,7 +14,7 @@ from opentelemetry import trace as otel
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.metrics import Counter
+from opentelemetry.metrics import Counter, Histogram
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from typing_extensions import override
 
 from domain.errors import DomainError
-from domain.telemetry.ports import Counted, SpanName
+from domain.telemetry.ports import Counted, Measured, SpanName
 from domain.telemetry.trace_context import TraceContext
 
 MAX_ATTRIBUTE_CHARS = 256
@@ -59,7 +59,9 @@ _ATTRIBUTES = frozenset(_OUR_IDS.values()) | {
     "error.type",
     "server.address",
 }
-_LABELS = frozenset({"provider", "model", "error_code", "reason", "stage", "cause", "source", "kind", "gate", "code"})
+_LABELS = frozenset(
+    {"provider", "model", "error_code", "reason", "stage", "cause", "source", "kind", "gate", "code", "mode"}
+)
 
 _given_trace_id: ContextVar[int] = ContextVar("given_trace_id")
 
@@ -74,6 +76,7 @@ class OtlpTelemetry:
         self._tracer = self._tracers.get_tracer("mini_chat")
         self._meters: MeterProvider | None = None
         self._counters: dict[Counted, Counter] = {}
+        self._histograms: dict[Measured, Histogram] = {}
 
     def span(self, name: SpanName, trace: TraceContext, **attributes: str | float) -> "RecordedSpan":
         links = [otel.Link(_span_context(trace))] if name in _OUTLIVE_THE_REQUEST and not trace.is_new else []
@@ -95,7 +98,12 @@ class OtlpTelemetry:
     def count(self, event: Counted, **labels: str) -> None:
         counter = self._counters.get(event)
         if counter is not None:
-            counter.add(1, {name: value for name, value in labels.items() if name in _LABELS})
+            counter.add(1, _known(labels))
+
+    def measure(self, what: Measured, value: float, **labels: str) -> None:
+        histogram = self._histograms.get(what)
+        if histogram is not None:
+            histogram.record(value, _known(labels))
 
     def start(self) -> None:
         self.start_with(
@@ -109,6 +117,7 @@ class OtlpTelemetry:
         self._meters = MeterProvider(metric_readers=[reader], resource=self._resource, shutdown_on_exit=False)
         meter = self._meters.get_meter("mini_chat")
         self._counters = {event: meter.create_counter(f"mini_chat_{event.value}_total") for event in Counted}
+        self._histograms = {what: meter.create_histogram(f"mini_chat_{what.value}") for what in Measured}
 
     def stop(self) -> None:
         """Blocks while it sends the rest."""
@@ -169,6 +178,10 @@ def _parent(trace: TraceContext) -> Context:
 def _span_context(trace: TraceContext) -> otel.SpanContext:
     flags = otel.TraceFlags(otel.TraceFlags.SAMPLED if trace.sampled else otel.TraceFlags.DEFAULT)
     return otel.SpanContext(int(trace.trace_id, 16), int(trace.span_id, 16), is_remote=True, trace_flags=flags)
+
+
+def _known(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if name in _LABELS}
 
 
 def _allowed(attributes: Mapping[str, str | float]) -> dict[str, str | float]:

@@ -21,6 +21,7 @@ from domain.streaming.events import Numbered
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
 from domain.subject import AuthMethod, Subject
+from domain.switches.board import Switchboard
 from domain.telemetry.ports import SilentTelemetry
 from domain.telemetry.trace_context import new_trace
 from domain.turns.admission import Admission
@@ -37,9 +38,12 @@ from domain.turns.reaper import Reaper
 from domain.turns.removal import TurnRemoval
 from domain.turns.service import Conversation, TurnService
 from domain.turns.status import TurnStatuses
+from domain.turns.switch_enforcement import SwitchEnforcement
+from domain.turns.switch_gate import SwitchGate
 from infra.local.bus import Exchange, LocalBus
 from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.engine import PoolLimits, Pools, create_pools
+from infra.postgres.policy_reader import PostgresPolicyReader
 from infra.postgres.transaction import TransactionLimits
 from infra.postgres.unit_of_work import PostgresUnitOfWork
 from tests.fakes.limits import unlimited
@@ -68,6 +72,8 @@ class Engine(msgspec.Struct, kw_only=True):
     reaper: Reaper
     cancellation: Cancellation
     cancel_watch: CancelWatch
+    board: Switchboard
+    enforcement: SwitchEnforcement
 
     async def send(self, who: Subject, chat_id: ChatId, content: str = "Hello", **members: Any) -> Conversation:
         command = SendCommand(target=chat_id, content=content, **members)
@@ -124,8 +130,10 @@ async def running_engine(
         PoolLimits(size=10, reserved_size=2, acquire=timedelta(seconds=5), statement=timedelta(seconds=3)),
         application_name="tests",
     )
+    board = Switchboard(PostgresPolicyReader(pools.reserved, TransactionLimits()))
     engine = _assembled(
         pools,
+        board,
         provider,
         limits or StreamLimits(),
         lease,
@@ -136,6 +144,7 @@ async def running_engine(
         rates or unlimited(),
     )
     try:
+        await board.refresh()
         async with engine.supervisor.running():
             yield engine
             await engine.supervisor.end_all()
@@ -145,6 +154,7 @@ async def running_engine(
 
 def _assembled(
     pools: Pools,
+    board: Switchboard,
     provider: Provider,
     limits: StreamLimits,
     lease: timedelta,
@@ -161,6 +171,7 @@ def _assembled(
     leases = PostgresLeases(pools.reserved, TransactionLimits())
     finaliser = TurnFinaliser(begin_reserved, budgets, finalise_deadline, lease, clock, telemetry)
     supervisor = TurnSupervisor(finaliser, limits, clock.monotonic, telemetry)
+    enforcement = SwitchEnforcement(supervisor, board, clock)
 
     inbox = Inbox()
     inbox.on(StopTurn, stopping_when_told(supervisor))
@@ -174,8 +185,8 @@ def _assembled(
         turns=TurnService(
             begin,
             policy,
-            Admission(begin, catalogue, supervisor, budgets, recent_turns=20),
-            Opening(begin, supervisor, OneProvider(provider), owner, lease, clock),
+            Admission(begin, catalogue, SwitchGate(board, clock), supervisor, budgets, recent_turns=20),
+            Opening(begin, supervisor, enforcement, OneProvider(provider), owner, lease, clock),
             rates,
             clock,
             telemetry,
@@ -186,4 +197,6 @@ def _assembled(
         reaper=Reaper(leases, begin_reserved, owner, lease, telemetry),
         cancellation=Cancellation(begin_reserved, begin, policy, supervisor, bus, receipt_wait, telemetry),
         cancel_watch=CancelWatch(supervisor, leases, bus),
+        board=board,
+        enforcement=enforcement,
     )

@@ -30,11 +30,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     server: Server
     database: Database
 
-    async def token(self, tenant: str, user: str) -> str:
-        """What `mini-chat token` prints last, in the server's own folder."""
-        command = [str(mini_chat_command()), "token", "--tenant", tenant, "--user", user]
-        made = await anyio.run_process(command, cwd=self.server.directory, env=clean_environment({}))
-        return made.stdout.decode().splitlines()[-1]
+    async def token(self, tenant: str, user: str, *roles: str) -> str:
+        return await dev_token(self.server.directory, tenant, user, *roles)
 
     @asynccontextmanager
     async def caller(self, token: str | None = None) -> AsyncIterator[Client]:
@@ -42,6 +39,14 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         async with calling(self.server, token) as client:
             yield client
             await audit(self.database.superuser_dsn, client.streams)
+
+
+async def dev_token(folder: Path, tenant: str, user: str, *roles: str) -> str:
+    """What `mini-chat token` prints last, in the folder of a server in dev mode."""
+    granted = [word for role in roles for word in ("--role", role)]
+    command = [str(mini_chat_command()), "token", "--tenant", tenant, "--user", user, *granted]
+    made = await anyio.run_process(command, cwd=folder, env=clean_environment({}))
+    return made.stdout.decode().splitlines()[-1]
 
 
 def settings(

@@ -18,6 +18,7 @@ from domain.errors import (
     ChatNotFound,
     ContextBudgetExceeded,
     DomainError,
+    GenerationDisabled,
     GenerationInProgress,
     InputTooLong,
     InvalidModel,
@@ -26,6 +27,7 @@ from domain.errors import (
     RequestIdConflict,
     RequestIdReused,
     TurnNotFound,
+    WebSearchDisabled,
 )
 from domain.ids import ChatId
 from domain.subject import Subject
@@ -39,6 +41,8 @@ _REFUSALS: tuple[type[DomainError], ...] = (
     RequestIdConflict,
     RequestIdReused,
     GenerationInProgress,
+    GenerationDisabled,
+    WebSearchDisabled,
     InvalidModel,
     InputTooLong,
     ContextBudgetExceeded,

@@ -19,6 +19,7 @@ from domain.errors import (
     ChatNotFound,
     ContextBudgetExceeded,
     DomainError,
+    GenerationDisabled,
     GenerationInProgress,
     InputTooLong,
     InvalidAttachment,
@@ -26,6 +27,7 @@ from domain.errors import (
     RequestIdConflict,
     RequestIdReused,
     ServiceUnavailable,
+    WebSearchDisabled,
 )
 from domain.ids import ChatId
 from domain.telemetry.correlation import current_trace
@@ -38,6 +40,8 @@ _REFUSALS: tuple[type[DomainError], ...] = (
     RequestIdReused,
     GenerationInProgress,
     InvalidAttachment,
+    GenerationDisabled,
+    WebSearchDisabled,
     InvalidModel,
     InputTooLong,
     ContextBudgetExceeded,

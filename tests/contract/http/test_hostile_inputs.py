@@ -283,7 +283,10 @@ async def test_no_header_makes_a_route_fail(app: ASGIApp, cases: list[Case], hea
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "CONNECT", "PUT", "BREW", "get"])
 async def test_no_method_makes_a_route_fail(app: ASGIApp, cases: list[Case], method: str) -> None:
+    declaring = {case.path for case in cases if case.method == method}
     for case in cases:
+        if case.path in declaring:
+            continue
         answer = await ask(app, Case(method, case.path, takes_body=False), case.target())
         assert_refused(answer, {405}, (case, method))
         assert case.method in (answer.header("Allow") or "")

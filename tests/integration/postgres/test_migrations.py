@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from infra.postgres import migrate
 from infra.postgres.dsn import DIALECT
-from infra.postgres.orm import chat, event, message, turn, turn_part
+from infra.postgres.orm import chat, event, message, policy, turn, turn_part
 from infra.postgres.orm.base import SCHEMA, Base
 from infra.postgres.role_check import GLOBAL_TABLES, NEWEST_VERSION
 from tests.harness.postgres import Database
@@ -31,13 +31,16 @@ MAPPED = {
         turn_part.TurnPartRow,
         event.AuditEventRow,
         event.UsageEventRow,
+        policy.KillSwitchRow,
+        policy.ModelOverrideRow,
+        policy.PolicySnapshotRow,
     )
 }
 
 
 def _differences(connection: Connection) -> list[Any]:
     def only_ours(name: str | None, kind: str, _: Any) -> bool:
-        return name == SCHEMA if kind == "schema" else kind != "table" or name not in GLOBAL_TABLES
+        return name == SCHEMA if kind == "schema" else kind != "table" or name not in GLOBAL_TABLES - MAPPED
 
     context = MigrationContext.configure(
         connection,

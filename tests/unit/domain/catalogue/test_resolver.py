@@ -112,3 +112,26 @@ def test_a_resolution_tells_how_the_turn_came_to_its_model() -> None:
     assert (itself.effective, itself.decision, itself.downgrade_reason) == (LARGE, QuotaDecision.ALLOW, None)
     assert (other.selected_model, other.effective) == ("large", MINI)
     assert (other.decision, other.downgrade_reason) == (QuotaDecision.DOWNGRADE, EXHAUSTED)
+
+
+FORCED, CLOSED = DowngradeReason.FORCE_STANDARD_TIER, DowngradeReason.DISABLE_PREMIUM_TIER
+
+
+@pytest.mark.parametrize("reason", [FORCED, CLOSED])
+def test_while_premium_is_closed_standard_models_answer_and_the_reason_is_told(reason: DowngradeReason) -> None:
+    models = (LARGE, OFF_LARGE, NANO, MINI)
+    found = {
+        selected: [
+            (candidate.model.id, candidate.reason) for candidate in candidates_for_send(models, selected, reason)
+        ]
+        for selected in ("large", "off-large", "mini")
+    }
+    assert found == {
+        "large": [("mini", reason), ("nano", reason)],
+        "off-large": [("mini", DISABLED), ("nano", DISABLED)],
+        "mini": [("mini", None)],
+    }
+
+
+def test_without_a_standard_model_nobody_answers_while_premium_is_closed() -> None:
+    assert candidates_for_send((LARGE,), "large", CLOSED) == ()

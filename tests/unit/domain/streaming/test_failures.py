@@ -40,6 +40,7 @@ STATUSES = {
     "provider_error": Kind.UPSTREAM,
     "stream_interrupted": Kind.UPSTREAM,
     "provider_unavailable": Kind.UNAVAILABLE,
+    "generation_disabled": Kind.UNAVAILABLE,
     "server_shutdown": Kind.UNAVAILABLE,
     "provider_timeout": Kind.UPSTREAM_TIMEOUT,
     "turn_timeout": Kind.UPSTREAM_TIMEOUT,

@@ -1,0 +1,39 @@
+"""What operators changed, looked for by every process now and then: one number as long as it was nothing."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.switches.ports import Standing
+from infra.postgres.connection_pool import ConnectionPool
+from infra.postgres.orm.policy import KillSwitchRow
+from infra.postgres.repositories.switches import NEWEST, SWITCH_COLUMNS, switch_of
+from infra.postgres.transaction import TransactionLimits, transaction
+
+_REVISION: Final = select(
+    func.coalesce(func.max(KillSwitchRow.revision), 0),
+    func.extract("epoch", func.clock_timestamp() - func.max(KillSwitchRow.recorded_at)),
+)
+_STANDING: Final = select(*SWITCH_COLUMNS).where(NEWEST, KillSwitchRow.cleared_at.is_(None))
+
+
+class PostgresPolicyReader:
+    """Fills SwitchReader, on the reserved pool: a switch has to act when requests hold everything."""
+
+    def __init__(self, pool: ConnectionPool, limits: TransactionLimits) -> None:
+        self._pool = pool
+        self._opening = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {limits.settings()}"
+        self._ending = limits.ending
+
+    def _begun(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return transaction(self._pool, self._opening, self._ending, lambda connection: connection)
+
+    async def standing(self, known: int | None) -> Standing | None:
+        async with self._begun() as connection:
+            revision, age_s = (await connection.execute(_REVISION)).one()
+            if revision == known:
+                return None
+            rows = (await connection.execute(_STANDING)).all()
+        return Standing(revision=revision, switches=[switch_of(row) for row in rows], age_s=float(age_s or 0))
