@@ -21,6 +21,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # it ships no types
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from yarl import URL
 
 from tests.harness.nginx import balancer
 from tests.harness.postgres import PostgresServer
@@ -200,6 +201,54 @@ async def test_a_surviving_replica_serves_and_without_any_nginx_answers_a_proble
                 assert response.headers["Content-Type"] == "application/problem+json"
         assert (response.status, problem["code"], problem["instance"]) == (503, "service_unavailable", f"{API}/chats")
         assert len(problem["trace_id"]) == 32
+
+
+async def test_the_longest_filter_and_its_page_pass_nginx(topology: Topology) -> None:
+    text = "".join(f"%{byte:02X}" for byte in f"title ne '{'x' * (8192 - 11)}'".encode())
+    with anyio.fail_after(10):
+        for _ in range(2):
+            await topology.create_chat(topology.nginx)
+        cursor = ""
+        for _ in range(2):
+            async with topology.client.get(filtered(topology, text, cursor)) as response:
+                assert response.status == 200, await response.text()
+                cursor = f"&cursor={(await response.json())['page_info']['next_cursor']}"
+
+
+async def test_the_longest_links_pass_nginx(topology: Topology) -> None:
+    """Of cursors that hold the longest titles."""
+    with anyio.fail_after(10):
+        for _ in range(3):
+            async with topology.client.post(f"{topology.nginx.url}{API}/chats", json={"title": LONGEST_TITLE}) as made:
+                assert made.status == 201, await made.text()
+        target = f"{API}/chats?limit=1&$orderby=title%20desc,created_at&$filter=title%20ne%20'{'x' * 500}'"
+        seen, longest = [], 0
+        while target:
+            async with topology.client.get(URL(topology.nginx.url + target, encoded=True)) as response:
+                assert response.status == 200, await response.text()
+                seen.append((await response.json())["items"][0].get("title"))
+                longest = max(longest, len(response.headers["Link"]))
+                target = str(response.links["next"]["url"]) if len(seen) < 3 else ""
+                target = target.removeprefix(topology.nginx.url)
+        assert seen == [LONGEST_TITLE] * 3
+        assert longest > 4096
+
+
+async def test_nginx_refuses_a_head_without_end_in_the_form_of_the_api(topology: Topology) -> None:
+    for target, headers in ((filtered(topology, "x" * 40_000), {}), (f"{topology.nginx.url}/", {"X-A": "x" * 40_000})):
+        with anyio.fail_after(10):
+            async with topology.client.get(target, headers=headers) as response:
+                problem = await response.json(content_type="application/problem+json")
+        assert (response.status, problem["status"], problem["code"]) == (400, 400, "invalid_request")
+        assert problem["errors"][0]["field"] == "request"
+        assert len(problem["trace_id"]) == 32
+
+
+LONGEST_TITLE = "\U0010ffff" * 255
+
+
+def filtered(topology: Topology, text: str, further: str = "") -> URL:
+    return URL(f"{topology.nginx.url}{API}/chats?limit=1&$filter={text}{further}", encoded=True)
 
 
 async def _send_again(client: aiohttp.ClientSession, chat: str) -> int:
