@@ -12,6 +12,7 @@ Tx_co = TypeVar("Tx_co", covariant=True)
 
 class Access(Enum):
     READ = "read"
+    LIST = "list"
     WRITE = "write"
 
 
@@ -43,7 +44,8 @@ class UnitOfWork(Protocol[Tx_co]):
         """Leaving the block normally commits, leaving it by an exception rolls back; nobody else commits.
 
         Everything inside sees the rows of `scope.tenant_id` alone. READ is one consistent snapshot and
-        cannot write: ReadOnly. Between begin and commit nothing but the database is awaited.
+        cannot write: ReadOnly. LIST is a READ of lists, long ones and short ones.
+        Between begin and commit nothing but the database is awaited.
         Raises ServiceUnavailable when the database cannot be reached in time, with TransactionConflict and
         OutcomeUnknown as the two cases a caller may act on; LostRace for a unique key that is taken.
         """

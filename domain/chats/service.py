@@ -94,7 +94,7 @@ class ChatService:
     async def list(self, who: Subject, query: PageQuery, *, deleted: bool = False, preview: bool = False) -> Page[Chat]:
         """The user's live chats, or the deleted ones that can be restored. Raises InvalidCursor."""
         self._policy.require(who, Action.LIST_CHATS)
-        async with self._begin(scope_for(who), Access.READ) as tx:
+        async with self._begin(scope_for(who), Access.LIST) as tx:
             if deleted:
                 return await tx.chats.restorable_page(query, self._restorable_for, preview=preview)
             return await tx.chats.page(query, preview=preview)

@@ -19,7 +19,7 @@ class MessageService:
     async def list(self, who: Subject, chat_id: ChatId, query: PageQuery) -> Page[Message]:
         """Live messages in order, those of unfinished turns included. Raises ChatNotFound, InvalidCursor."""
         self._policy.require(who, Action.LIST_MESSAGES)
-        async with self._begin(scope_for(who), Access.READ) as tx:
+        async with self._begin(scope_for(who), Access.LIST) as tx:
             if await tx.chats.get(chat_id) is None:
                 raise ChatNotFound
             return await tx.messages.page(chat_id, query)

@@ -6,7 +6,7 @@ index, they keep users apart, and they hold should a policy ever be lost.
 
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, false, func
+from sqlalchemy import ColumnElement, and_, false, func, select
 
 from domain.ids import ChatId
 from domain.scope import AccessScope
@@ -38,5 +38,11 @@ def _chats(scope: AccessScope) -> ColumnElement[bool]:
 
 
 def in_live_chat(scope: AccessScope, chat_id: ChatId) -> ColumnElement[bool]:
-    """For rows that carry no user of their own: holds only while the owner's chat lives, decided once per statement."""
-    return exists().where(live_chat(scope, chat_id))
+    """For rows that carry no user of their own: holds only while the owner's chat lives, decided once per statement.
+
+    The user is compared outside, so that the chat is looked up by its key and not among all chats of the user.
+    """
+    owner = select(ChatRow.user_id).where(
+        of_tenant(ChatRow, scope), ChatRow.id == chat_id, ChatRow.deleted_at.is_(None)
+    )
+    return owner.scalar_subquery() == scope.user_id

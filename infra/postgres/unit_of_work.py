@@ -25,10 +25,15 @@ from infra.postgres.repositories.turn_statuses import PostgresStatuses
 from infra.postgres.repositories.turns import PostgresTurns
 from infra.postgres.transaction import TransactionLimits, transaction
 
+_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _MODES: Final = {
-    Access.READ: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    Access.READ: _READ,
+    Access.LIST: _READ,
     Access.WRITE: "BEGIN ISOLATION LEVEL READ COMMITTED",
 }
+# A plan that the server keeps for all values is made for the many who have few rows, which are quickly sorted; whoever
+# has very many would wait for it.
+_PLANNED_EACH_TIME: Final = ", set_config('plan_cache_mode', 'force_custom_plan', true)"
 
 
 class PostgresTransaction:
@@ -59,6 +64,7 @@ class PostgresUnitOfWork:
         self._keeping = keeping
         self._openings = {
             access: f"{mode}; SELECT set_config('app.tenant', '%s', true), {limits.settings()}"
+            + (_PLANNED_EACH_TIME if access is Access.LIST else "")
             for access, mode in _MODES.items()
         }
         self._ending = limits.ending

@@ -50,7 +50,7 @@ class MemoryStore:
     @asynccontextmanager
     async def __call__(self, scope: AccessScope, access: Access = Access.WRITE) -> AsyncIterator[MemoryTransaction]:
         await checkpoint()
-        if access is Access.READ:
+        if access is not Access.WRITE:
             yield MemoryTransaction(self._view(scope, self.committed[scope.tenant_id], writable=False))
             return
         async with self._turns[scope.tenant_id]:

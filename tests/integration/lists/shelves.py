@@ -96,7 +96,7 @@ class ChatShelf(Shelf[Chat]):
 
     @override
     async def page(self, query: PageQuery) -> Page[Chat]:
-        async with self.begin(self.scope, Access.READ) as tx:
+        async with self.begin(self.scope, Access.LIST) as tx:
             return await tx.chats.page(query)
 
     @override
@@ -137,7 +137,7 @@ class MessageShelf(Shelf[Message]):
 
     @override
     async def page(self, query: PageQuery) -> Page[Message]:
-        async with self.begin(self.scope, Access.READ) as tx:
+        async with self.begin(self.scope, Access.LIST) as tx:
             return await tx.messages.page(self.chat_id, query)
 
     @override
