@@ -223,6 +223,51 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     deleted_chats: Annotated[timedelta, Between(NONE, duration("3650d"))] = RESTORABLE_FOR
 
 
+def _is_sink(address: str | None) -> bool:
+    return address is None or address.startswith(("file:", "http://", "https://", "stream:"))
+
+
+_SINKS = "must be file:/path, https://… or stream:NAME"
+
+
+class AuditSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Events are kept here for `retention`; with a sink they are handed on as well."""
+
+    sink: str | None = None
+    retention: Annotated[timedelta, Between(duration("1d"), duration("3650d"))] = duration("90d")
+
+    def __post_init__(self) -> None:
+        agree((_is_sink(self.sink), "sink", _SINKS))
+
+
+class UsageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    sink: str | None = None
+
+    def __post_init__(self) -> None:
+        agree((_is_sink(self.sink), "sink", _SINKS))
+
+
+class ExportSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How sinks are reached. The key signs what goes to a webhook."""
+
+    signing_key: Reference | None = None
+    timeout: Deadline = duration("10s")
+    allow_http: bool = False
+    allow_private_network: bool = False
+    stream_max_length: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 1_000_000
+    fsync: bool = True
+
+
+class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    embedded: bool = True
+    batch: Annotated[int, Meta(ge=1, le=500)] = 32
+    per_tenant: Annotated[int, Meta(ge=1, le=64)] = 4
+    poll: Annotated[timedelta, Between(duration("10ms"), duration("10s"))] = duration("500ms")
+    lease: Annotated[timedelta, Between(duration("100ms"), duration("10m"))] = duration("60s")
+    drain: Annotated[timedelta, Between(NONE, duration("10m"))] = duration("5s")
+    retention: Annotated[timedelta, Between(duration("1h"), duration("365d"))] = duration("3d")
+
+
 class AuthMode(StrEnum):
     DEV = "dev"
     JWT = "jwt"
@@ -313,6 +358,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     estimation: Estimation = Estimation()
     auth: AuthSettings = AuthSettings()
     secrets: SecretSettings = SecretSettings()
+    jobs: JobSettings = JobSettings()
+    audit: AuditSettings = AuditSettings()
+    usage: UsageSettings = UsageSettings()
+    exports: ExportSettings = ExportSettings()
     logging: LoggingSettings = LoggingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     providers: dict[str, ProviderSettings] = msgspec.field(default_factory=dict)

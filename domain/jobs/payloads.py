@@ -27,5 +27,5 @@ QUEUES = ("audit_export", "usage_export")
 """A queue for each kind of job, named like its tag."""
 
 
-def queue_of(job: Job) -> str:
+def queue_of(job: Job | type[Job]) -> str:
     return str(job.__struct_config__.tag)
