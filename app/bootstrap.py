@@ -18,12 +18,15 @@ from api.rest.turns.status import TurnStatusController
 from api.streaming.response import KeepAlive
 from app.authentication import token_verifier
 from app.config_layers import Mistakes
+from app.database import open_pools, transaction_limits
 from app.drain import DrainSwitch
+from app.exports import build_sinks
+from app.jobs import background
 from app.messaging import messaging
 from app.policy_watch import PolicyWatch
 from app.readiness import readiness_checks
 from app.runtime import Runtime
-from app.settings import DatabaseSettings, Settings, TelemetrySettings
+from app.settings import Settings, TelemetrySettings
 from app.signing_keys import cursor_keys
 from domain.auth.policy import Policy
 from domain.catalogue.service import ModelService
@@ -60,10 +63,9 @@ from infra.auth.remembered_tokens import RememberedTokens
 from infra.catalogue.static import StaticCatalogue, validate_catalogue
 from infra.local.rate_limiter import LocalRateLimiter
 from infra.postgres.cross_tenant import PostgresLeases
-from infra.postgres.engine import PoolLimits, Pools, create_pools
 from infra.postgres.live_turns import PostgresLiveTurns
 from infra.postgres.policy_reader import PostgresPolicyReader
-from infra.postgres.transaction import TransactionLimits
+from infra.postgres.repositories.events import EventKeeping
 from infra.postgres.unit_of_work import PostgresUnitOfWork
 from infra.providers.defaults import defaults_from_environment
 from infra.providers.registry import InvalidProviders, ProviderRegistry, build_providers
@@ -75,14 +77,13 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     clock, policy, telemetry = SystemClock(), Policy(), _telemetry(settings.telemetry)
     owner = OwnerId(uuid7(clock.now()))
     providers, listed = _models(settings, env, clock)
-    pools = _pools(settings.database, database_url)
-    limits = TransactionLimits(
-        statement=settings.database.statement_timeout,
-        lock=settings.database.lock_timeout,
-        idle=settings.database.idle_in_tx_timeout,
-    )
-    begin = PostgresUnitOfWork(pools.requests, limits)
-    begin_reserved = PostgresUnitOfWork(pools.reserved, limits)
+    pools = open_pools(settings.database, database_url)
+    limits = transaction_limits(settings.database)
+    sinks = build_sinks(settings, env, clock)
+    keeping = EventKeeping(exported=sinks.streams, retention=settings.audit.retention)
+    begin = PostgresUnitOfWork(pools.requests, limits, keeping)
+    begin_reserved = PostgresUnitOfWork(pools.reserved, limits, keeping)
+    begin_jobs = PostgresUnitOfWork(pools.background, limits, keeping)
     leases = PostgresLeases(pools.reserved, limits)
     board = Switchboard(PostgresPolicyReader(pools.reserved, limits))
     catalogue = SwitchedCatalogue(listed, board, clock)
@@ -177,6 +178,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         beat=LeaseBeat(supervisor, leases, begin_reserved, turn.lease, turn.blind_limit, clock, telemetry),
         cancel_watch=CancelWatch(supervisor, leases, messages.bus),
         reaper=Reaper(leases, begin_reserved, owner, turn.lease, telemetry),
+        background=background(settings, database_url, begin_jobs, sinks, telemetry),
     )
 
 
@@ -197,16 +199,6 @@ def _models(settings: Settings, env: Mapping[str, str], clock: Clock) -> tuple[P
 
 def _telemetry(telemetry: TelemetrySettings) -> Telemetry:
     return telemetry_for(telemetry.otlp_endpoint, telemetry.service_name, telemetry.export_deadline)
-
-
-def _pools(database: DatabaseSettings, address: str) -> Pools:
-    limits = PoolLimits(
-        size=database.pool_size,
-        reserved_size=database.pool_reserved,
-        acquire=database.acquire_timeout,
-        statement=database.statement_timeout,
-    )
-    return create_pools(address, limits, application_name="mini-chat")
 
 
 def _stream_limits(settings: Settings) -> StreamLimits:

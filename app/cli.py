@@ -78,6 +78,18 @@ def serve(file: Path | None, host: str | None, port: int | None, workers: int | 
 @main.command()
 @_config
 @_tells_mistakes
+def worker(file: Path | None) -> None:
+    """Do jobs, and nothing else, until told to stop. Any number of workers may run at once."""
+    settings = load_settings(file, os.environ, {})
+    configure_logs(settings.logging.level)
+    from app.working import work  # noqa: PLC0415 - see `serve`
+
+    sys.exit(work(settings))
+
+
+@main.command()
+@_config
+@_tells_mistakes
 def migrate(file: Path | None) -> None:
     """Bring the database to the newest schema."""
     settings = load_settings(file, os.environ, {})

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.settings import Settings
+from app.settings import DatabaseSettings, Settings
 from infra.postgres.binaries import find_binaries
 from infra.postgres.embedded import EmbeddedPostgres
-from infra.postgres.engine import Pools
+from infra.postgres.engine import PoolLimits, Pools, create_pools
 from infra.postgres.errors import DRIVER_ERRORS
 from infra.postgres.migrate import upgrade
 from infra.postgres.role_check import check_runtime_role
+from infra.postgres.transaction import TransactionLimits
 from infra.postgres.unusable import DatabaseUnusable
 
 
@@ -30,6 +31,25 @@ async def database(settings: Settings) -> AsyncIterator[str]:
         yield server.app_dsn
     finally:
         await server.stop()  # noqa: ASYNC102 - shields itself
+
+
+def open_pools(database: DatabaseSettings, address: str) -> Pools:
+    """Connects to nothing yet."""
+    limits = PoolLimits(
+        size=database.pool_size,
+        reserved_size=database.pool_reserved,
+        acquire=database.acquire_timeout,
+        statement=database.statement_timeout,
+    )
+    return create_pools(address, limits, application_name="mini-chat")
+
+
+def transaction_limits(database: DatabaseSettings) -> TransactionLimits:
+    return TransactionLimits(
+        statement=database.statement_timeout,
+        lock=database.lock_timeout,
+        idle=database.idle_in_tx_timeout,
+    )
 
 
 async def check_database(pools: Pools) -> None:

@@ -1,20 +1,26 @@
 """The jobs of this deployment: what is done with each kind, how often it is tried, and what happens every hour."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from app.exports import Sinks
 from app.settings import Settings
 from domain.audit.events import Stream
 from domain.audit.exporting import Exporting
+from domain.audit.ports import EventTx
 from domain.jobs.payloads import ExportAudit, ExportUsage, Job, queue_of
 from domain.jobs.retries import Retries
 from domain.telemetry.ports import Telemetry
+from domain.unit_of_work import UnitOfWork
 from infra.jobs.handling import Work
 from infra.jobs.retention import Retention
 from infra.jobs.runner import JobRunner, RunnerLimits, Tick
 
 EXPORT_RETRIES: Final = Retries(attempts=20, base=timedelta(seconds=1), longest=timedelta(minutes=10))
-"""Enough for a sink that is down for two hours."""
+"""Enough for a sink that is down for an hour."""
 
 HOURLY: Final = "7 * * * *"
 
@@ -36,10 +42,30 @@ class Handling:
                 await self._exporting.export(Stream.USAGE, job.tenant_id, job.event_id)
 
 
-def job_runner(
+@dataclass(frozen=True, kw_only=True)
+class Background:
+    """Jobs are done, and sinks reached, between entering and leaving `running`."""
+
+    sinks: Sinks
+    runner: JobRunner
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with self.sinks.running(), self.runner.running():
+            yield
+
+
+def background(
+    settings: Settings, address: str, begin: UnitOfWork[EventTx], sinks: Sinks, telemetry: Telemetry, *ticks: Tick
+) -> Background:
+    """`address` is that of the service's own role, `begin` on connections that nobody else waits for."""
+    runner = _runner(settings, address, Exporting(begin, sinks.consumers), telemetry, *ticks)
+    return Background(sinks=sinks, runner=runner)
+
+
+def _runner(
     settings: Settings, address: str, exporting: Exporting, telemetry: Telemetry, *further_ticks: Tick
 ) -> JobRunner:
-    """`address` is that of the service's own role."""
     jobs = settings.jobs
     export = Work(
         handle=Handling(exporting).handle, retries=EXPORT_RETRIES, deadline=settings.exports.timeout + _PATIENCE

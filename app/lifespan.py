@@ -1,7 +1,7 @@
 """Opens a runtime top-down and closes it in reverse; whoever serves, and every test, does it through here."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import anyio
 
@@ -28,6 +28,7 @@ async def running(runtime: Runtime, settings: Settings) -> AsyncIterator[None]:
             runtime.mirrors.running(),
             runtime.followers.running(),
             runtime.policy_watch.running(),
+            runtime.background.running() if settings.jobs.embedded else nullcontext(),
             anyio.create_task_group() as loops,
         ):
             loops.start_soon(every, settings.turn.heartbeat, "lease_beat", runtime.beat.beat)

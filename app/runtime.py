@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from api.rest.routes import RestServices
 from app.drain import DrainSwitch
+from app.jobs import Background
 from app.messaging import Messaging
 from app.policy_watch import PolicyWatch
 from domain.clock import Clock
@@ -36,3 +37,4 @@ class Runtime:
     beat: LeaseBeat
     cancel_watch: CancelWatch
     reaper: Reaper
+    background: Background

@@ -234,7 +234,7 @@ class AuditSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Events are kept here for `retention`; with a sink they are handed on as well."""
 
     sink: str | None = None
-    retention: Annotated[timedelta, Between(duration("1d"), duration("3650d"))] = duration("90d")
+    retention: Annotated[timedelta, Between(MILLISECOND, duration("3650d"))] = duration("90d")
 
     def __post_init__(self) -> None:
         agree((_is_sink(self.sink), "sink", _SINKS))
@@ -263,9 +263,9 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     batch: Annotated[int, Meta(ge=1, le=500)] = 32
     per_tenant: Annotated[int, Meta(ge=1, le=64)] = 4
     poll: Annotated[timedelta, Between(duration("10ms"), duration("10s"))] = duration("500ms")
-    lease: Annotated[timedelta, Between(duration("100ms"), duration("10m"))] = duration("60s")
+    lease: Annotated[timedelta, Between(duration("10ms"), duration("10m"))] = duration("60s")
     drain: Annotated[timedelta, Between(NONE, duration("10m"))] = duration("5s")
-    retention: Annotated[timedelta, Between(duration("1h"), duration("365d"))] = duration("3d")
+    retention: Annotated[timedelta, Between(MILLISECOND, duration("365d"))] = duration("3d")
 
 
 class AuthMode(StrEnum):

@@ -20,6 +20,8 @@ _GRACE: Final = timedelta(seconds=1)
 _ABANDONED_AFTER: Final = "500ms"
 """How soon the server drops a query whose client has gone; by itself it would finish it first."""
 
+_BACKGROUND_SIZE: Final = 2
+
 
 class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
     """`acquire` bounds the wait for a connection and, again, the opening of a new one."""
@@ -31,15 +33,20 @@ class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pools(msgspec.Struct, frozen=True, kw_only=True):
-    """`reserved` is for what must get through when requests hold everything: finalise, cancel, heartbeat."""
+    """`reserved` is for what must get through when requests hold everything: finalise, cancel, heartbeat.
+
+    `background` is for jobs, which therefore never hold what requests wait for.
+    """
 
     requests: ConnectionPool
     reserved: ConnectionPool
+    background: ConnectionPool
 
     async def dispose(self) -> None:
         """Closes what is idle; a connection in use is closed when it comes back."""
         await self.requests.dispose()
         await self.reserved.dispose()
+        await self.background.dispose()
 
 
 def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> Pools:
@@ -65,7 +72,11 @@ def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> 
         event.listen(engine.sync_engine, "checkout", _refuse_closed)
         return ConnectionPool(engine, size)
 
-    return Pools(requests=pool(limits.size, "requests"), reserved=pool(limits.reserved_size, "reserved"))
+    return Pools(
+        requests=pool(limits.size, "requests"),
+        reserved=pool(limits.reserved_size, "reserved"),
+        background=pool(_BACKGROUND_SIZE, "background"),
+    )
 
 
 def _connection(address: str, limits: PoolLimits, application_name: str) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+"""`mini-chat worker`: the jobs of the deployment in a process of their own, which answers nobody."""
+
+import os
+import signal
+
+import anyio
+import click
+
+from app.config_layers import Mistakes
+from app.database import check_database, open_pools, transaction_limits
+from app.event_loop import run
+from app.exports import build_sinks
+from app.jobs import background
+from app.settings import Settings
+from domain.clock import SystemClock
+from infra.postgres.repositories.events import EventKeeping
+from infra.postgres.unit_of_work import PostgresUnitOfWork
+from infra.postgres.unusable import DatabaseUnusable
+from infra.telemetry.tracing import exporting, telemetry_for
+
+
+def work(settings: Settings) -> int:
+    """Returns the exit code after SIGTERM or SIGINT. Raises Mistakes for what keeps it from starting."""
+    if settings.database.url is None:
+        raise Mistakes(("database.url: a worker needs the database of its servers; `serve` without one does its jobs",))
+    try:
+        run(_work, settings, settings.database.url)
+    except DatabaseUnusable as fault:
+        raise Mistakes((str(fault),)) from None
+    return 0
+
+
+async def _work(settings: Settings, address: str) -> None:
+    exported = settings.telemetry
+    telemetry = telemetry_for(exported.otlp_endpoint, exported.service_name, exported.export_deadline)
+    sinks = build_sinks(settings, os.environ, SystemClock())
+    pools = open_pools(settings.database, address)
+    keeping = EventKeeping(exported=sinks.streams, retention=settings.audit.retention)
+    begin = PostgresUnitOfWork(pools.background, transaction_limits(settings.database), keeping)
+    try:
+        await check_database(pools)
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with exporting(telemetry), background(settings, address, begin, sinks, telemetry).running():
+                click.echo("mini-chat: doing jobs")
+                await anext(signals)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await pools.dispose()
