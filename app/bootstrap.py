@@ -36,6 +36,7 @@ from domain.clock import Clock, SystemClock
 from domain.ids import OwnerId, uuid7
 from domain.limits.address_brake import AddressBrake
 from domain.limits.rates import Rates
+from domain.limits.turn_caps import TurnCaps
 from domain.messages.service import MessageService
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
@@ -90,7 +91,8 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     turn = settings.turn
     finaliser = TurnFinaliser(begin_reserved, settings.estimation, turn.finalise_deadline, turn.lease, clock, telemetry)
     drain, messages = DrainSwitch(), messaging(settings.redis, owner, clock, telemetry)
-    rates = Rates(messages.limiter, settings.limits.quotas(), telemetry)
+    quotas = settings.limits.quotas()
+    rates = Rates(messages.limiter, quotas, telemetry)
     supervisor = TurnSupervisor(finaliser, _stream_limits(settings), clock.monotonic, telemetry)
     enforcement = SwitchEnforcement(supervisor, board, clock)
 
@@ -105,7 +107,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             settings.estimation,
             settings.context.recent_turns,
         ),
-        Opening(begin, supervisor, enforcement, providers, owner, turn.lease, clock),
+        Opening(begin, supervisor, enforcement, providers, owner, turn.lease, TurnCaps(quotas, telemetry), clock),
         rates,
         clock,
         telemetry,

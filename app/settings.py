@@ -91,10 +91,12 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class UserLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     requests_per_minute: Quota = 6000
     sends_per_minute: Quota = 600
+    max_running_turns: Quota = 64
 
 
 class TenantLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sends_per_minute: Quota = 6000
+    max_running_turns: Quota = 1000
 
 
 class AddressLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,6 +117,8 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             requests=self.user.requests_per_minute,
             sends=self.user.sends_per_minute,
             tenant_sends=self.tenant.sends_per_minute,
+            active_turns=self.user.max_running_turns,
+            tenant_active_turns=self.tenant.max_running_turns,
         )
 
 

@@ -12,6 +12,15 @@ from tests.harness.processes import child_process, free_port, mini_chat_command
 BARE_RELAY, FASTAPI_RELAY, MINI_CHAT = NAMES = ("bare relay", "FastAPI relay", "mini-chat")
 _USERS = 4
 _CONFIGURATION = """
+[limits.user]
+requests_per_minute = 0
+sends_per_minute = 0
+max_running_turns = 0
+
+[limits.tenant]
+sends_per_minute = 0
+max_running_turns = 0
+
 [providers.bench]
 kind = "openai_chat"
 base_url = "{upstream_url}"

@@ -254,8 +254,8 @@ class TooManyActiveTurns(DomainError):
     kind, code = Kind.RATE_LIMITED, "too_many_active_turns"
     sentence = "As many answers are being generated as may be at the same time."
 
-    def __init__(self) -> None:
-        super().__init__(retry_after=timedelta(seconds=1), members={"violated_policies": ("active-turns",)})
+    def __init__(self, policy: str) -> None:
+        super().__init__(retry_after=timedelta(seconds=1), members={"violated_policies": (policy,)})
 
 
 class BodyTooLarge(DomainError):

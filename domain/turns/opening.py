@@ -12,6 +12,7 @@ from domain.chats.models import NewChat
 from domain.clock import Clock
 from domain.errors import ServiceUnavailable
 from domain.ids import ChatId, MessageId, OwnerId, TurnId, uuid7
+from domain.limits.turn_caps import TurnCaps
 from domain.providers.ports import Providers
 from domain.providers.request import ProviderRequest, Purpose
 from domain.scope import AccessScope
@@ -44,6 +45,7 @@ class Opening:
         providers: Providers,
         owner: OwnerId,
         lease: timedelta,
+        caps: TurnCaps,
         clock: Clock,
     ) -> None:
         self._begin = begin
@@ -52,13 +54,14 @@ class Opening:
         self._providers = providers
         self._owner = owner
         self._lease = lease
+        self._caps = caps
         self._clock = clock
 
     async def open(self, scope: AccessScope, admitted: Admitted, trace: TraceContext) -> tuple[ChatId, Receiver] | None:
         """The started turn's first reader; None when the chat moved on since it was read, and nothing was written.
 
         Commit and start share one shielded block, so a client that goes away cannot fall between them.
-        Raises ServiceUnavailable.
+        Raises TooManyActiveTurns, ServiceUnavailable.
         """
         with anyio.move_on_after(_PATIENCE.total_seconds(), shield=True):
             turn = self._new_turn(scope, admitted, trace)
@@ -66,6 +69,11 @@ class Opening:
                 return None
             return turn.brief.chat_id, self._start(turn.brief, admitted)
         raise ServiceUnavailable(retry_after=_SOON)
+
+    async def require_room(self, scope: AccessScope) -> None:
+        """Raises TooManyActiveTurns where `open` would, at this moment."""
+        async with self._begin(scope, Access.READ) as tx:
+            self._caps.require_room(await tx.turns.running())
 
     async def _written(self, turn: NewTurn, admitted: Admitted) -> bool:
         try:
@@ -79,16 +87,18 @@ class Opening:
     async def _opened(self, tx: TurnTx, turn: NewTurn, admitted: Admitted) -> bool:
         place = admitted.place
         if isinstance(place, NewChat):
-            await tx.turns.open_in_new_chat(turn, place, self._lease)
+            await tx.turns.queue_up()
+            self._caps.require_room(await tx.turns.open_in_new_chat(turn, place, self._lease))
             await tx.events.add(*events_of_opening(turn, admitted, self._clock.now()))
             return True
         user_seq = await tx.turns.reserve_seq(place.chat_id, place.revision)
         if user_seq is None:
             return False
         if admitted.replaces is None:
-            await tx.turns.open(turn, user_seq, self._lease)
+            self._caps.require_room(await tx.turns.open(turn, user_seq, self._lease))
         else:
-            await tx.turns.open_in_place_of(admitted.replaces, turn, user_seq, self._lease)
+            others = await tx.turns.open_in_place_of(admitted.replaces, turn, user_seq, self._lease)
+            self._caps.require_room(others)
             await tx.events.add(*events_of_opening(turn, admitted, self._clock.now()))
         return True
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from domain.audit.ports import EventTx
 from domain.chats.models import NewChat
 from domain.ids import ChatId, OwnerId, RequestId, TurnId
+from domain.limits.turn_caps import RunningTurns
 from domain.streaming.models import StopReason
 from domain.streaming.ports import TurnBrief
 from domain.turns.models import (
@@ -51,21 +52,30 @@ class Turns(Protocol):
         """Locks the chat row and allots two seqs, returning the first; None when the chat moved on or is gone."""
         ...
 
-    async def open(self, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
-        """Inserts the running turn, leased to its owner, and its user message; the answer will be `user_seq + 1`.
+    async def queue_up(self) -> None:
+        """Waits until no other transaction is opening a turn of this user, which `reserve_seq` does as well.
 
-        Raises LostRace when another turn of the chat runs or holds the key.
+        From then on until the end of this one, the user's running turns only become fewer.
         """
         ...
 
-    async def open_in_new_chat(self, turn: NewTurn, chat: NewChat, lease: timedelta) -> None:
+    async def running(self) -> RunningTurns: ...
+
+    async def open(self, turn: NewTurn, user_seq: int, lease: timedelta) -> RunningTurns:
+        """Inserts the running turn, leased to its owner, and its user message; the answer will be `user_seq + 1`.
+
+        Tells what else runs. Raises LostRace when another turn of the chat runs or holds the key.
+        """
+        ...
+
+    async def open_in_new_chat(self, turn: NewTurn, chat: NewChat, lease: timedelta) -> RunningTurns:
         """As `open`, and the chat comes into being with it, with the model that was selected.
 
         Raises LostRace when the key has created a chat already.
         """
         ...
 
-    async def open_in_place_of(self, old: TurnId, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
+    async def open_in_place_of(self, old: TurnId, turn: NewTurn, user_seq: int, lease: timedelta) -> RunningTurns:
         """As `open`, and the old turn, which has ended, goes with its messages and names the new one."""
         ...
 

@@ -128,7 +128,7 @@ class TurnService:
     async def _admitted(
         self, scope: AccessScope, call: SendCommand | ChangeCommand, request_id: RequestId, permit: SendPermit
     ) -> Admitted | StoredAnswer:
-        """Counts a send when nothing else refuses it; yet of two refusals a rate's comes before the late ones."""
+        """Counts a send when nothing else refuses it; yet of two refusals a limit's comes before the late ones."""
         try:
             admitted = await self._admission.admit(scope, call, request_id)
         except _REFUSED_AFTER_RATES as late:
@@ -138,6 +138,7 @@ class TurnService:
                 await permit.take()
             return admitted
         await permit.require_room()
+        await self._opening.require_room(scope)
         raise refusal
 
     async def outcome(self, who: Subject, conversation: Conversation, trace: TraceContext) -> UnaryAnswer:

@@ -13,7 +13,8 @@ from domain.catalogue.models import Estimation, ModelSpec
 from domain.chats.service import ChatDraft, ChatService
 from domain.clock import Clock, SystemClock
 from domain.ids import ChatId, OwnerId, RequestId, TenantId, UserId
-from domain.limits.rates import Rates
+from domain.limits.rates import Quotas, Rates
+from domain.limits.turn_caps import TurnCaps
 from domain.messages.service import MessageService
 from domain.providers.ports import Provider
 from domain.streaming.channel import Reader
@@ -124,6 +125,7 @@ async def running_engine(
     exchange: Exchange | None = None,
     clock: Clock | None = None,
     rates: Rates | None = None,
+    caps: Quotas | None = None,
 ) -> AsyncIterator[Engine]:
     pools = create_pools(
         dsn,
@@ -142,6 +144,7 @@ async def running_engine(
         exchange or Exchange(),
         clock or SystemClock(),
         rates or unlimited(),
+        TurnCaps(caps or Quotas(), SilentTelemetry()),
     )
     try:
         await board.refresh()
@@ -163,6 +166,7 @@ def _assembled(
     exchange: Exchange,
     clock: Clock,
     rates: Rates,
+    caps: TurnCaps,
 ) -> Engine:
     telemetry, policy, budgets = SilentTelemetry(), Policy(), Estimation()
     owner, catalogue = OwnerId(uuid4()), FixedCatalogue(MODEL)
@@ -186,7 +190,7 @@ def _assembled(
             begin,
             policy,
             Admission(begin, catalogue, SwitchGate(board, clock), supervisor, budgets, recent_turns=20),
-            Opening(begin, supervisor, enforcement, OneProvider(provider), owner, lease, clock),
+            Opening(begin, supervisor, enforcement, OneProvider(provider), owner, lease, caps, clock),
             rates,
             clock,
             telemetry,

@@ -52,7 +52,7 @@ async def dev_token(folder: Path, tenant: str, user: str, *roles: str) -> str:
 def settings(
     database: Database, scripts: Mapping[str, str], upstream: Upstream | None = None, *models: Mapping[str, Any]
 ) -> dict[str, str]:
-    """The environment of a server with these models, which stops without waiting for anybody."""
+    """The environment of a server with these models, which stops without waiting for anybody and limits no user."""
     env = {} if upstream is None else {"OPENAI_BASE_URL": upstream.url}
     remote = () if upstream is None else (REMOTE,)
     return env | {
@@ -60,6 +60,9 @@ def settings(
         "MINI_CHAT_MODELS": model_list(scripts, *remote, *models),
         "MINI_CHAT_DRAIN_ACCEPT_WINDOW": "0s",
         "MINI_CHAT_DRAIN_TURN_DEADLINE": "100ms",
+        "MINI_CHAT_LIMITS_USER_REQUESTS_PER_MINUTE": "0",
+        "MINI_CHAT_LIMITS_USER_SENDS_PER_MINUTE": "0",
+        "MINI_CHAT_LIMITS_USER_MAX_RUNNING_TURNS": "0",
     }
 
 

@@ -26,6 +26,7 @@ from domain.errors import (
     NotLatestTurn,
     RequestIdConflict,
     RequestIdReused,
+    TooManyActiveTurns,
     TurnNotFound,
     WebSearchDisabled,
 )
@@ -43,6 +44,7 @@ _REFUSALS: tuple[type[DomainError], ...] = (
     GenerationInProgress,
     GenerationDisabled,
     WebSearchDisabled,
+    TooManyActiveTurns,
     InvalidModel,
     InputTooLong,
     ContextBudgetExceeded,

@@ -27,6 +27,7 @@ from domain.errors import (
     RequestIdConflict,
     RequestIdReused,
     ServiceUnavailable,
+    TooManyActiveTurns,
     WebSearchDisabled,
 )
 from domain.ids import ChatId
@@ -39,6 +40,7 @@ _REFUSALS: tuple[type[DomainError], ...] = (
     RequestIdConflict,
     RequestIdReused,
     GenerationInProgress,
+    TooManyActiveTurns,
     InvalidAttachment,
     GenerationDisabled,
     WebSearchDisabled,

@@ -6,6 +6,7 @@ names `tenant_id` and `user_id`, which come from the scope.
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from hashlib import blake2b
 from typing import Any, Final
 
 import asyncpg
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Executable,
     Integer,
     Row,
+    ScalarSelect,
     Text,
     and_,
     case,
@@ -39,6 +41,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.chats.models import NewChat
 from domain.ids import ChatId, MessageId, RequestId, TurnId
+from domain.limits.turn_caps import RunningTurns
 from domain.messages.models import Role
 from domain.providers.events import Citation, Finish
 from domain.scope import AccessScope
@@ -75,6 +78,7 @@ def _bound(values: Mapping[str, object]) -> dict[str, object]:
 
 _Same = aliased(TurnRow, name="same_request")
 _Running = aliased(TurnRow, name="running")
+_Other = aliased(TurnRow, name="other")
 _Asked = aliased(MessageRow, name="asked")
 _Answered = aliased(MessageRow, name="answered")
 
@@ -136,6 +140,11 @@ _HISTORY: Final = (
     .order_by(_counted.c.user_seq)
 )
 
+# Who opens a turn holds this lock to the end, so that the next one counts it; a later statement sees what was committed
+# while an earlier one waited.
+_queued = func.pg_advisory_xact_lock(_b("queue", BigInteger()))
+_QUEUE_UP: Final = Prepared(select(_queued))
+
 _RESERVE_SEQ: Final = Prepared(
     update(ChatRow)
     .where(OUR_LIVE_CHAT, ChatRow.revision == _b("seen_revision"))
@@ -144,8 +153,18 @@ _RESERVE_SEQ: Final = Prepared(
         revision=ChatRow.revision + 1,
         updated_at=func.now(),
     )
-    .returning(ChatRow.last_seq)
+    .returning(ChatRow.last_seq, _queued)
 )
+
+
+def _running(*whose: ColumnElement[bool]) -> ScalarSelect[int]:
+    """But for the turn that the statement itself opens."""
+    runs = _Other.state == TurnState.RUNNING.value
+    return select(func.count()).where(_Other.tenant_id == TENANT, runs, *whose).scalar_subquery()
+
+
+_RUNNING_TURNS: Final = (_running(_Other.user_id == USER).label("of_user"), _running().label("of_tenant"))
+_RUNNING: Final = Prepared(select(*_RUNNING_TURNS))
 
 _founded = (
     insert(ChatRow)
@@ -212,6 +231,7 @@ _opened = (
             )
         },
     )
+    .returning(*_RUNNING_TURNS)
     .add_cte(_said)
 )
 _OPEN: Final = Prepared(_opened)
@@ -356,7 +376,14 @@ class PostgresTurns:
 
     def __init__(self, connection: AsyncConnection, scope: AccessScope) -> None:
         self._connection = connection
+        self._scope = scope
         self._ours: Mapping[str, object] = {"tenant_id": scope.tenant_id, "user_id": scope.user_id}
+
+    @property
+    def _queue(self) -> int:
+        """The number of this user's lock. Should two users ever share one, they only wait for each other."""
+        names = self._scope.tenant_id.bytes + self._scope.user_id.bytes
+        return int.from_bytes(blake2b(names, digest_size=8).digest(), signed=True)
 
     async def gate(self, chat_id: ChatId, request_id: RequestId) -> Gate | None:
         row = await self._one(_GATE, chat_id=chat_id, request_id=request_id)
@@ -381,23 +408,31 @@ class PostgresTurns:
         return [Exchange(user_text=row.asked, assistant_text=row.answered) for row in rows]
 
     async def reserve_seq(self, chat_id: ChatId, revision: int) -> int | None:
-        row = await self._one(_RESERVE_SEQ, chat_id=chat_id, seen_revision=revision)
+        row = await self._one(_RESERVE_SEQ, chat_id=chat_id, seen_revision=revision, queue=self._queue)
         return None if row is None else row["last_seq"] - _MESSAGES_PER_TURN + 1
 
-    async def open(self, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
-        await self._one(_OPEN, **_opening(turn, user_seq, lease))
+    async def queue_up(self) -> None:
+        await self._one(_QUEUE_UP, queue=self._queue)
 
-    async def open_in_new_chat(self, turn: NewTurn, chat: NewChat, lease: timedelta) -> None:
-        await self._one(
+    async def running(self) -> RunningTurns:
+        return _running_turns(await self._one(_RUNNING))
+
+    async def open(self, turn: NewTurn, user_seq: int, lease: timedelta) -> RunningTurns:
+        return _running_turns(await self._one(_OPEN, **_opening(turn, user_seq, lease)))
+
+    async def open_in_new_chat(self, turn: NewTurn, chat: NewChat, lease: timedelta) -> RunningTurns:
+        opened = await self._one(
             _OPEN_IN_NEW_CHAT,
             **_opening(turn, _FIRST_SEQ, lease),
             title=chat.title,
             is_temporary=chat.is_temporary,
             chat_metadata=json_text(chat.metadata),
         )
+        return _running_turns(opened)
 
-    async def open_in_place_of(self, old: TurnId, turn: NewTurn, user_seq: int, lease: timedelta) -> None:
-        await self._one(_OPEN_IN_PLACE, **_opening(turn, user_seq, lease), old_turn_id=old)
+    async def open_in_place_of(self, old: TurnId, turn: NewTurn, user_seq: int, lease: timedelta) -> RunningTurns:
+        opened = await self._one(_OPEN_IN_PLACE, **_opening(turn, user_seq, lease), old_turn_id=old)
+        return _running_turns(opened)
 
     async def finish(self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult) -> bool:
         finished = await self._one(_FINISH, turn_id=turn_id, chat_id=chat_id, epoch=epoch, **_ending(result))
@@ -433,6 +468,11 @@ class PostgresTurns:
 
     async def _run(self, statement: Executable, **values: object) -> CursorResult[*tuple[Any, ...]]:
         return await self._connection.execute(statement, _bound({**self._ours, **values}))
+
+
+def _running_turns(row: asyncpg.Record | None) -> RunningTurns:
+    assert row is not None  # noqa: S101 - a count is always told
+    return RunningTurns(of_user=row["of_user"], of_tenant=row["of_tenant"])
 
 
 def _opening(turn: NewTurn, user_seq: int, lease: timedelta) -> dict[str, object]:
