@@ -42,6 +42,10 @@ bench-turns *args: _dev
 bench-filters *args: _dev
     python -m bench.filters {{ args }}
 
+# what a page of a list costs among a million messages, first and far down
+bench-lists *args: _dev
+    python -m bench.lists {{ args }}
+
 # random filters, orders, selections and cursors for so many seconds; TESTS_SEED repeats a run
 fuzz seconds="60": _dev
     python -m tests.fuzz {{ seconds }}

@@ -138,6 +138,21 @@ async def test_the_default_order_is_led_by_an_index(crowded: Database, mode: str
 
 
 @MODES
+@pytest.mark.parametrize("travel", [None, *Travel])
+async def test_deleted_chats_read_one_owners_deleted_rows_at_most(
+    crowded: Database, mode: str, travel: Travel | None
+) -> None:
+    """How many of them can still be restored is the planner's guess; it may sort them."""
+    position = None if travel is None else Position(keys=DEEP["chats", "updated_at"], travel=travel)
+    query = PageQuery(limit=LIMIT, position=position)
+    (plan,) = await plans_of(
+        crowded.dsn, CROWD.collector, mode, lambda tx: tx.chats.restorable_page(query, timedelta(days=36_500))
+    )
+    assert_within_owner(plan, "chats")
+    assert plan.rows_read("chats") <= CROWD.chats // 10, plan.text
+
+
+@MODES
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize(("table", "name"), sorted(INDEXED))
 async def test_common_orders_are_led_by_an_index_both_ways(
