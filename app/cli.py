@@ -101,6 +101,18 @@ def migrate(file: Path | None) -> None:
 
 @main.command()
 @_config
+@_tells_mistakes
+def audit(file: Path | None) -> None:
+    """Look whether the books are right: check, violations and a sample. The exit code is 0 only if all are."""
+    settings = load_settings(file, os.environ, {})
+    configure_logs(settings.logging.level)
+    from app.auditing import run_audit  # noqa: PLC0415 - see `serve`
+
+    sys.exit(run_audit(settings))
+
+
+@main.command()
+@_config
 @click.option("--tenant", required=True, help="A UUID, or a name that stands for one.")
 @click.option("--user", required=True, help="A UUID, or a name that stands for one within the tenant.")
 @click.option(

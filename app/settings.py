@@ -127,6 +127,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     url: str | None = None
     migration_url: str | None = None
+    audit_url: str | None = None
     pool_size: Annotated[int, Meta(ge=2, le=200)] = 10
     pool_reserved: Annotated[int, Meta(ge=1, le=20)] = 2
     statement_timeout: Deadline = duration("3s")
@@ -138,6 +139,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         agree(
             (_is_postgres(self.url), "url", "must begin with postgresql://"),
             (_is_postgres(self.migration_url), "migration_url", "must begin with postgresql://"),
+            (_is_postgres(self.audit_url), "audit_url", "must begin with postgresql://"),
             (
                 self.url is not None or self.migration_url is None,
                 "migration_url",

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from infra.postgres.audit.checks import ROW_CHECKS
 from tests.harness.eventually import eventually
 from tests.harness.rows import connected
 from tests.harness.sse_client import EventStream
@@ -15,51 +16,6 @@ _ENDED_BY_A_REAPER: Final = 2**31 - 1
 """Its number of the last event: it does not know how far the lost owner had told."""
 
 _NONE_RUNS: Final = "SELECT NOT EXISTS (SELECT FROM mini_chat.chat_turns WHERE state = 'running')"
-
-_CHECKS: Final = {
-    "a turn without its user message": """
-        SELECT turn.id FROM mini_chat.chat_turns turn LEFT JOIN mini_chat.messages message
-            ON message.tenant_id = turn.tenant_id AND message.id = turn.user_message_id
-            AND message.role = 'user' AND message.seq = turn.user_seq
-        WHERE message.id IS NULL""",
-    "a completed turn without its whole answer": """
-        SELECT turn.id FROM mini_chat.chat_turns turn LEFT JOIN mini_chat.messages message
-            ON message.tenant_id = turn.tenant_id AND message.id = turn.assistant_message_id
-            AND message.seq = turn.user_seq + 1 AND NOT message.is_partial
-        WHERE turn.state = 'completed' AND message.id IS NULL""",
-    "an answer that says it is whole and is not": """
-        SELECT turn.id FROM mini_chat.chat_turns turn JOIN mini_chat.messages message
-            ON message.tenant_id = turn.tenant_id AND message.turn_id = turn.id AND message.role = 'assistant'
-        WHERE turn.state <> 'completed' AND NOT message.is_partial""",
-    "saved parts of a turn that has ended": """
-        SELECT turn.id FROM mini_chat.chat_turns turn JOIN mini_chat.turn_parts part
-            ON part.tenant_id = turn.tenant_id AND part.turn_id = turn.id""",
-    "a live message of a deleted turn, or a deleted one of a live turn": """
-        SELECT turn.id FROM mini_chat.chat_turns turn JOIN mini_chat.messages message
-            ON message.tenant_id = turn.tenant_id AND message.turn_id = turn.id
-        WHERE (turn.deleted_at IS NULL) <> (message.deleted_at IS NULL)""",
-    "a replaced turn without the one in its place, which came later": """
-        SELECT turn.id FROM mini_chat.chat_turns turn LEFT JOIN mini_chat.chat_turns heir
-            ON heir.tenant_id = turn.tenant_id AND heir.chat_id = turn.chat_id
-            AND heir.request_id = turn.replaced_by_request_id
-            AND heir.user_seq > turn.user_seq AND heir.kind IN ('retry', 'edit')
-        WHERE turn.replaced_by_request_id IS NOT NULL AND heir.id IS NULL""",
-    "a retry or an edit in the place of other than one turn": """
-        SELECT heir.id FROM mini_chat.chat_turns heir LEFT JOIN mini_chat.chat_turns turn
-            ON turn.tenant_id = heir.tenant_id AND turn.chat_id = heir.chat_id
-            AND turn.replaced_by_request_id = heir.request_id
-        WHERE heir.kind IN ('retry', 'edit')
-        GROUP BY heir.tenant_id, heir.id HAVING count(turn.id) <> 1""",
-    "a chat that miscounts its live messages": """
-        SELECT chat.id, chat.message_count, count(message.id)
-        FROM mini_chat.chats chat LEFT JOIN mini_chat.messages message
-            ON message.tenant_id = chat.tenant_id AND message.chat_id = chat.id AND message.deleted_at IS NULL
-        GROUP BY chat.tenant_id, chat.id HAVING chat.message_count <> count(message.id)""",
-    "a session idle in a transaction": """
-        SELECT pid FROM pg_stat_activity
-        WHERE datname = current_database() AND state LIKE 'idle in transaction%'
-          AND state_change < now() - interval '2 seconds'""",
-}
 
 _TOLD: Final = """
     SELECT turn.state, turn.error_code, turn.finish_reason, turn.last_event_id, message.content,
@@ -76,7 +32,7 @@ async def audit(superuser_dsn: str, streams: Iterable[EventStream]) -> None:
     """Waits until no turn runs, then fails with everything that is wrong with the rows or with what was sent."""
     async with connected(superuser_dsn) as connection:
         await eventually(lambda: connection.fetchval(_NONE_RUNS), within_s=SETTLES_WITHIN_S)
-        faults = [f"{name}: {rows}" for name, query in _CHECKS.items() if (rows := await connection.fetch(query))]
+        faults = [f"{name}: {rows}" for name, query in ROW_CHECKS.items() if (rows := await connection.fetch(query))]
         for stream in streams:
             faults += stream.faults()
             faults += await _contradictions(connection, stream)

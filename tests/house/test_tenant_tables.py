@@ -7,66 +7,17 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from infra.postgres.audit.tenancy_checks import TENANCY_CHECKS
 from infra.postgres.dsn import DIALECT
-from infra.postgres.role_check import GLOBAL_TABLES, find_violations
+from infra.postgres.role_check import find_violations
 from tests.harness.postgres import Database
-
-_FAULTS: Final = """
-WITH tenant_table AS (
-    SELECT c.oid, c.relname, (
-        SELECT attnum FROM pg_attribute WHERE attrelid = c.oid AND attname = 'tenant_id' AND atttypid = 'uuid'::regtype
-    ) AS tenant
-    FROM pg_class c
-    WHERE c.relnamespace = 'mini_chat'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> ALL ($1::name[])
-)
-SELECT format('%s: the primary key does not begin with tenant_id', relname) FROM tenant_table
-WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = tenant_table.oid AND contype = 'p' AND conkey[1] = tenant)
-UNION ALL
-SELECT format('%s: the index %s does not begin with tenant_id', relname, indexrelid::regclass)
-FROM tenant_table JOIN pg_index ON indrelid = tenant_table.oid
-WHERE indkey[0] IS DISTINCT FROM tenant
-UNION ALL
-SELECT format('%s: the foreign key %s does not carry tenant_id to tenant_id', relname, conname)
-FROM tenant_table JOIN pg_constraint ON conrelid = tenant_table.oid AND contype = 'f'
-WHERE NOT EXISTS (
-    SELECT FROM unnest(conkey, confkey) AS pair (ours, theirs)
-    JOIN pg_attribute target ON target.attrelid = confrelid AND target.attnum = pair.theirs
-    WHERE pair.ours = tenant AND target.attname = 'tenant_id')
-UNION ALL
-SELECT format('%s: the foreign key %s cascades', relname, conname)
-FROM tenant_table JOIN pg_constraint ON conrelid = tenant_table.oid AND contype = 'f'
-WHERE confdeltype <> 'a' OR confupdtype <> 'a'
-UNION ALL
-SELECT format('%s: does not belong to mini_chat_owner', relname)
-FROM pg_class WHERE relnamespace = 'mini_chat'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
-    AND relowner <> 'mini_chat_owner'::regrole
-UNION ALL
-SELECT format('%s: PUBLIC holds %s', c.relname, acl.privilege_type)
-FROM pg_class c, aclexplode(c.relacl) AS acl
-WHERE c.relnamespace = 'mini_chat'::regnamespace AND acl.grantee = 0
-UNION ALL
-SELECT format('%s: mini_chat_app may delete', relname)
-FROM tenant_table WHERE relname <> ALL ($2::name[]) AND has_table_privilege('mini_chat_app', oid, 'DELETE')
-UNION ALL
-SELECT format('%s: the view is not security_invoker', relname)
-FROM pg_class WHERE relnamespace = 'mini_chat'::regnamespace AND relkind = 'v'
-    AND NOT coalesce('security_invoker=true' = ANY (reloptions), false)
-UNION ALL
-SELECT format('%s: a materialised view has no policies', relname)
-FROM pg_class WHERE relnamespace = 'mini_chat'::regnamespace AND relkind = 'm'
-UNION ALL
-SELECT format('%s: the function is SECURITY DEFINER or LEAKPROOF', proname)
-FROM pg_proc WHERE pronamespace = 'mini_chat'::regnamespace AND (prosecdef OR proleakproof)
-"""
-
-DELETABLE: Final = ("turn_parts",)
 
 
 async def _faults(database: Database) -> list[str]:
     """What is wrong with the tables themselves, then what the start-up check would refuse."""
     connection = await asyncpg.connect(database.superuser_dsn)
     try:
-        rows = await connection.fetch(_FAULTS, sorted(GLOBAL_TABLES), DELETABLE)
+        rows = await connection.fetch(TENANCY_CHECKS["gap_between_tenants"])
     finally:
         await connection.close()
     engine = create_async_engine(DIALECT, poolclass=NullPool, connect_args={"dsn": database.dsn})

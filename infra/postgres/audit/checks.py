@@ -1,0 +1,10 @@
+"""All that an audit asks, by name. `ROW_CHECKS` are cheap enough for after every test."""
+
+from typing import Final
+
+from infra.postgres.audit.job_checks import JOB_CHECKS
+from infra.postgres.audit.tenancy_checks import TENANCY_CHECKS
+from infra.postgres.audit.turn_checks import TURN_CHECKS
+
+ROW_CHECKS: Final = TURN_CHECKS | JOB_CHECKS
+CHECKS: Final = ROW_CHECKS | TENANCY_CHECKS
