@@ -128,6 +128,12 @@ class Client:
             await stream.body()
         return stream
 
+    @asynccontextmanager
+    async def opened(self, content: str = "Hello", **members: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A send that makes a chat, accepted or not, as soon as the head of its answer is there."""
+        async with self._request("POST", "chats:stream", {"content": content, **members}, None) as response:
+            yield response
+
     def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> Any:
         url = self.server.url + (path if path.startswith("/") else f"{API}/{path}")
         return self._session.request(method, url, json=body, headers={**self._headers, **(headers or {})})
