@@ -9,9 +9,10 @@ from domain.ids import TenantId, UserId
 
 _DIGEST_BYTES: Final = 16
 _IPV6_SITE_BITS: Final = 64
-_KNOWN_ADDRESSES: Final = 4096
+_KNOWN: Final = 4096
 
 
+@lru_cache(_KNOWN)
 def user_holder(tenant_id: TenantId, user_id: UserId) -> str:
     """The braces keep what one call counts on one node of a Redis cluster."""
     digest = blake2b(user_id.bytes, key=tenant_id.bytes, digest_size=_DIGEST_BYTES).hexdigest()
@@ -22,7 +23,7 @@ def tenant_holder(tenant_id: TenantId) -> str:
     return f"{{{tenant_id.hex}}}"
 
 
-@lru_cache(_KNOWN_ADDRESSES)
+@lru_cache(_KNOWN)
 def address_holder(address: str) -> str:
     """One host of IPv4, one site of IPv6, of whose addresses anybody has 2^64."""
     try:

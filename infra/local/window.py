@@ -14,11 +14,11 @@ class Window:
     Slots are numbered since the beginning of time. Calls name the present one, which never goes back.
     """
 
-    __slots__ = ("_counts", "_newest", "used")
+    __slots__ = ("_counts", "_newest", "_tail", "used")
 
     def __init__(self, slot: int) -> None:
         self._counts = array("I", bytes(4 * _SIZE))
-        self._newest = slot
+        self._newest = self._tail = slot
         self.used = 0
 
     def move_to(self, slot: int) -> None:
@@ -28,8 +28,11 @@ class Window:
             self.used -= self._counts[number % _SIZE]
             self._counts[number % _SIZE] = 0
         self._newest = max(slot, self._newest)
+        self._tail = max(self._tail, self._newest - SLOTS)
 
     def add(self, count: int) -> None:
+        if not self.used:
+            self._tail = self._newest
         self._counts[self._newest % _SIZE] += count
         self.used += count
 
@@ -45,4 +48,6 @@ class Window:
         """The slot whose uses leave first."""
         if not self.used:
             return None
-        return next(slot for slot in range(self._newest - SLOTS, self._newest + 1) if self._counts[slot % _SIZE])
+        while not self._counts[self._tail % _SIZE]:
+            self._tail += 1
+        return self._tail
