@@ -7,6 +7,7 @@ import msgspec
 from api.rest.callers import Caution
 from api.rest.client_address import TrustedProxies
 from api.rest.cursor import Cursors
+from api.rest.models.administration import CatalogueController
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
 from api.rest.switches.controller import SwitchController
@@ -17,6 +18,7 @@ from api.rest.turns.events import Resuming, TurnEventsController
 from api.rest.turns.status import TurnStatusController
 from api.streaming.response import KeepAlive
 from app.authentication import token_verifier
+from app.catalogue_file import CatalogueFile, FixedSource
 from app.config_layers import Mistakes
 from app.database import open_pools, transaction_limits
 from app.drain import DrainSwitch
@@ -29,8 +31,13 @@ from app.runtime import Runtime
 from app.settings import Settings, TelemetrySettings
 from app.signing_keys import cursor_keys
 from domain.auth.policy import Policy
+from domain.catalogue.administration import CatalogueAdministration
+from domain.catalogue.live import LiveCatalogue
+from domain.catalogue.models import ModelSpec
+from domain.catalogue.ports import CatalogueSource
 from domain.catalogue.service import ModelService
 from domain.catalogue.switched import SwitchedCatalogue
+from domain.catalogue.upkeep import CatalogueUpkeep
 from domain.chats.service import ChatService
 from domain.clock import Clock, SystemClock
 from domain.ids import OwnerId, uuid7
@@ -61,8 +68,9 @@ from domain.turns.status import TurnStatuses
 from domain.turns.switch_enforcement import SwitchEnforcement
 from domain.turns.switch_gate import SwitchGate
 from infra.auth.remembered_tokens import RememberedTokens
-from infra.catalogue.static import StaticCatalogue, validate_catalogue
+from infra.catalogue.validation import validate_catalogue
 from infra.local.rate_limiter import LocalRateLimiter
+from infra.postgres.catalogue_book import PostgresCatalogueBook
 from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.live_turns import PostgresLiveTurns
 from infra.postgres.policy_reader import PostgresPolicyReader
@@ -77,7 +85,8 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     """The whole process, closed. Raises Mistakes for settings that only show here to be unusable."""
     clock, policy, telemetry = SystemClock(), Policy(), _telemetry(settings.telemetry)
     owner = OwnerId(uuid7(clock.now()))
-    providers, listed = _models(settings, env, clock)
+    providers, models, source = _models(settings, env, clock)
+    listed = LiveCatalogue(models, clock.now())
     pools = open_pools(settings.database, database_url)
     limits = transaction_limits(settings.database)
     sinks = build_sinks(settings, env, clock)
@@ -86,7 +95,11 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     begin_reserved = PostgresUnitOfWork(pools.reserved, limits, keeping)
     begin_jobs = PostgresUnitOfWork(pools.background, limits, keeping)
     leases = PostgresLeases(pools.reserved, limits)
-    board = Switchboard(PostgresPolicyReader(pools.reserved, limits))
+    policy_reader = PostgresPolicyReader(pools.reserved, limits)
+    board = Switchboard(policy_reader)
+    upkeep = CatalogueUpkeep(
+        listed, source, PostgresCatalogueBook(pools.reserved, limits), policy_reader, clock, telemetry
+    )
     catalogue = SwitchedCatalogue(listed, board, clock)
     turn = settings.turn
     finaliser = TurnFinaliser(begin_reserved, settings.estimation, turn.finalise_deadline, turn.lease, clock, telemetry)
@@ -124,7 +137,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     messages.inbox.on(LeaveTurn, mirrors.leave)
     messages.inbox.on(ShowEvents, followers.show)
     policy_watch = PolicyWatch(
-        settings.switches.poll_interval, board, enforcement, supervisor, messages.broadcast, telemetry
+        settings.switches.poll_interval, board, upkeep, enforcement, supervisor, messages.broadcast, telemetry
     )
     messages.inbox.on(PolicyChanged, policy_watch.heard)
     live_turns = PostgresLiveTurns(pools.requests, limits, listed)
@@ -147,7 +160,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             caution=_caution(settings, verifier, clock, telemetry),
             cursors=Cursors(cursor_keys(settings, env)),
             drain=drain,
-            checks={**readiness_checks(pools, board), **messages.checks},
+            checks={**readiness_checks(pools, board, listed), **messages.checks},
             limits=BodyLimits(max_bytes=settings.http.max_body_bytes, stall=settings.http.body_idle_timeout),
             further_controllers=(
                 SendController,
@@ -157,6 +170,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 TurnEventsController,
                 CancelController,
                 SwitchController,
+                CatalogueController,
             ),
             further_dependencies={
                 "sending": Sending(turns=turns, keep_alive=keep_alive),
@@ -164,6 +178,9 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 "cancellation": cancellation,
                 "statuses": TurnStatuses(begin, policy),
                 "removal": TurnRemoval(begin, policy, clock),
+                "administration": CatalogueAdministration(
+                    begin, policy, listed, source, upkeep, policy_watch.tell, clock
+                ),
                 "switches": SwitchService(begin, policy, live_turns, policy_watch.tell, clock),
             },
         ),
@@ -184,7 +201,9 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     )
 
 
-def _models(settings: Settings, env: Mapping[str, str], clock: Clock) -> tuple[ProviderRegistry, StaticCatalogue]:
+def _models(
+    settings: Settings, env: Mapping[str, str], clock: Clock
+) -> tuple[ProviderRegistry, tuple[ModelSpec, ...], CatalogueSource]:
     """What is configured; without models in the configuration, what the environment and the scripted models offer."""
     found_providers, found_models = defaults_from_environment(env)
     common = settings.deadline.for_calls()
@@ -193,10 +212,13 @@ def _models(settings: Settings, env: Mapping[str, str], clock: Clock) -> tuple[P
         providers = build_providers({**found_providers, **settings.providers}, env, clock)
     except InvalidProviders as invalid:
         raise Mistakes(tuple(invalid.faults)) from None
+    if settings.policy.catalog_file is not None:
+        file = CatalogueFile(settings.policy.catalog_file, common, providers.kinds)
+        return providers, file.load(), file
     faults = validate_catalogue(models, providers.kinds)
     if faults:
         raise Mistakes(tuple(faults))
-    return providers, StaticCatalogue(models)
+    return providers, models, FixedSource(models)
 
 
 def _telemetry(telemetry: TelemetrySettings) -> Telemetry:

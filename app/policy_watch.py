@@ -9,11 +9,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from app.periodic import Bell, every
+from domain.catalogue.upkeep import CatalogueUpkeep
 from domain.errors import ServiceUnavailable
 from domain.ids import TurnId
 from domain.streaming.models import StopReason
 from domain.streaming.supervisor import TurnSupervisor
 from domain.switches.board import Switchboard
+from domain.switches.ports import Standing
 from domain.telemetry.ports import Measured, Telemetry
 from domain.turns.bus import Broadcast, PolicyChanged
 from domain.turns.switch_enforcement import SwitchEnforcement
@@ -27,6 +29,7 @@ class PolicyWatch:
         self,
         interval: timedelta,
         board: Switchboard,
+        catalogue: CatalogueUpkeep,
         enforcement: SwitchEnforcement,
         supervisor: TurnSupervisor,
         broadcast: Broadcast,
@@ -36,6 +39,7 @@ class PolicyWatch:
         self._tasks: TaskGroup | None = None
         self._interval = interval
         self._board = board
+        self._catalogue = catalogue
         self._enforcement = enforcement
         self._supervisor = supervisor
         self._broadcast = broadcast
@@ -59,12 +63,9 @@ class PolicyWatch:
         """
         news = await self._board.refresh()
         stopped = self._enforcement.look()
-        if news is None:
-            return
-        _log.info("switches_changed", extra={"revision": news.revision, "switches": len(news.switches)})
-        self._measure("admission", news.age_s)
-        if stopped and self._tasks is not None:
-            self._tasks.start_soon(self._see_off, stopped, news.age_s)
+        if news is not None:
+            self._took_effect(news, stopped)
+        await self._catalogue.look()
 
     async def tell(self) -> None:
         """Fills `Tell`: this process obeys when it returns, unless the database cannot be read just now."""
@@ -73,6 +74,12 @@ class PolicyWatch:
             await self.look()
         except ServiceUnavailable:
             self._bell.ring()
+
+    def _took_effect(self, news: Standing, stopped: Sequence[TurnId]) -> None:
+        _log.info("switches_changed", extra={"revision": news.revision, "switches": len(news.switches)})
+        self._measure("admission", news.age_s)
+        if stopped and self._tasks is not None:
+            self._tasks.start_soon(self._see_off, stopped, news.age_s)
 
     async def _see_off(self, turns: Sequence[TurnId], age_s: float) -> None:
         started = anyio.current_time()

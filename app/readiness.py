@@ -7,6 +7,7 @@ from datetime import timedelta
 import asyncpg
 
 from api.rest.health import Check, Health
+from domain.catalogue.live import LiveCatalogue
 from domain.switches.board import Switchboard
 from infra.postgres.connection_pool import driver_of
 from infra.postgres.engine import Pools
@@ -16,7 +17,7 @@ from infra.postgres.transaction import transaction
 _PATIENCE = timedelta(seconds=1)
 
 
-def readiness_checks(pools: Pools, board: Switchboard) -> Mapping[str, Check]:
+def readiness_checks(pools: Pools, board: Switchboard, listed: LiveCatalogue) -> Mapping[str, Check]:
     """By name, as /readyz shows them. A check that raises has failed.
 
     Credentials were checked at start and cannot change while the process runs.
@@ -35,7 +36,7 @@ def readiness_checks(pools: Pools, board: Switchboard) -> Mapping[str, Check]:
 
     async def catalogue() -> Health:
         """Not before it is known what of it is switched off; from then on what was known last is good enough."""
-        return Health.OK if board.is_known else Health.FAILED
+        return Health.OK if board.is_known and listed.is_known else Health.FAILED
 
     async def credentials() -> Health:
         return Health.OK

@@ -210,6 +210,12 @@ class CancelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     poll_interval: Annotated[timedelta, Between(duration("10ms"), duration("4s"))] = duration("1s")
 
 
+class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without a file the catalogue is what `models` says, and stays it as long as the process runs."""
+
+    catalog_file: Path | None = None
+
+
 class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     poll_interval: Annotated[timedelta, Between(duration("10ms"), duration("30s"))] = duration("2s")
 
@@ -357,6 +363,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     turn: TurnSettings = TurnSettings()
     deadline: DeadlineSettings = DeadlineSettings()
     cancel: CancelSettings = CancelSettings()
+    policy: PolicySettings = PolicySettings()
     switches: SwitchSettings = SwitchSettings()
     drain: DrainSettings = DrainSettings()
     context: ContextSettings = ContextSettings()
@@ -382,6 +389,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 "secrets.signing_key",
                 "is required when auth.mode is jwt",
             ),
+            (not (self.models and self.policy.catalog_file), "models", "stand in policy.catalog_file already"),
             (len(ids) == len(set(ids)), "models", "two entries share an id"),
             (sum(model.is_default for model in self.models) <= 1, "models", "two entries are the default"),
         )
@@ -414,14 +422,19 @@ def read_settings(file: Path | None, env: Mapping[str, str], flags: Mapping[str,
 
 
 def _with_common_deadlines(settings: Settings, origins: Mapping[str, str]) -> Settings:
+    return replace(settings, models=with_deadlines(settings.models, settings.deadline.for_calls(), origins))
+
+
+def with_deadlines(
+    models: tuple[ModelSpec, ...], common: Deadlines, origins: Mapping[str, str]
+) -> tuple[ModelSpec, ...]:
     """Each model has the deployment's deadlines, except for those it names itself."""
-    common = settings.deadline.for_calls()
-    models = []
-    for index, model in enumerate(settings.models):
+    completed = []
+    for index, model in enumerate(models):
         named = {
             name: getattr(model.deadlines, name)
             for name in Deadlines.__struct_fields__
             if f"models[{index}].deadlines.{name}" in origins
         }
-        models.append(replace(model, deadlines=replace(common, **named)))
-    return replace(settings, models=tuple(models))
+        completed.append(replace(model, deadlines=replace(common, **named)))
+    return tuple(completed)

@@ -209,6 +209,13 @@ class InvalidOrder(DomainError):
         return cls(faults=(Fault(field="$orderby", message=message, code=code),))
 
 
+class CatalogueInvalid(DomainError):
+    """`faults` holds everything that is wrong with it."""
+
+    kind, code = Kind.MISMATCH, "catalogue_invalid"
+    sentence = "The model catalogue fails its checks; the last good one stays in force."
+
+
 class InvalidCursor(DomainError):
     kind, code = Kind.MISMATCH, "invalid_cursor"
     sentence = "The cursor is not valid for this list."

@@ -79,6 +79,7 @@ ADVICE: Mapping[str, _Advice] = {
     "context_budget_exceeded": _Advice("Shorten the message, or start a new chat."),
     "invalid_filter": _Advice("Correct the `$filter` at the place that `errors` names; text stands in single quotes."),
     "invalid_orderby": _Advice("Name fields of the list in `$orderby`, each once, with asc or desc behind it."),
+    "catalogue_invalid": _Advice("Correct what `errors` names and reload again."),
     "invalid_cursor": _Advice("Begin again without a cursor."),
     "invalid_limit": _Advice("Ask for at least one item."),
     "quota_exceeded": _Advice("Wait as long as Retry-After says, or ask for a higher limit.", retryable=True),

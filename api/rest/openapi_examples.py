@@ -88,6 +88,19 @@ _SWITCH = {
     "created_at": _MOMENT,
     "expires_at": "2026-03-01T10:30:00.000000Z",
 }
+_ENTRY = {
+    **_MODEL,
+    "enabled": True,
+    "is_default": True,
+    "sort_order": 0,
+    "provider_id": "scripted",
+    "provider_model_id": "mock-ttft300-itl15-len150",
+    "input_tokens_credit_multiplier_micro": 1000000,
+    "output_tokens_credit_multiplier_micro": 1000000,
+    "max_input_tokens": 96000,
+    "max_output_tokens": 4096,
+    "version": 0,
+}
 _EFFECT = {"switch": _SWITCH, "dry_run": False, "affected_live_turns": 12, "will_abort": True}
 _SEND = {"content": "When is high tide?", "request_id": _REQUEST_ID, "on_disconnect": "cancel"}
 _CREATE_AND_SEND = {**_SEND, "title": "Tides"}
@@ -116,6 +129,8 @@ REQUESTS: Mapping[str, object] = {
     "mini_chat.create_chat_and_send": _CREATE_AND_SEND,
     "mini_chat.create_chat_and_stream": _CREATE_AND_SEND,
     "mini_chat.retry_turn": {"request_id": _REQUEST_ID, "web_search": {"enabled": True}},
+    "mini_chat.change_catalogue_entry": {"enabled": False, "expected_version": 0},
+    "mini_chat.reload_catalogue": {"dry_run": False},
     "mini_chat.set_kill_switch": {
         "scope": "model",
         "target": "gpt-large",
@@ -150,6 +165,15 @@ ANSWERS: Mapping[str, object] = {
     "mini_chat.create_chat_and_send": _RESULT,
     "mini_chat.get_turn": _TURN,
     "mini_chat.cancel_turn": _RECEIPT,
+    "mini_chat.list_catalogue": {"catalogue_version": "3", "loaded_at": _MOMENT, "items": [_ENTRY]},
+    "mini_chat.reload_catalogue": {
+        "catalogue_version": "4",
+        "loaded_at": _MOMENT,
+        "added": ["gpt-large"],
+        "removed": [],
+        "changed": ["mock-ttft300-itl15-len150"],
+    },
+    "mini_chat.change_catalogue_entry": {**_ENTRY, "enabled": False, "version": 1},
     "mini_chat.list_kill_switches": {"items": [_SWITCH], "page_info": _PAGE_INFO},
     "mini_chat.set_kill_switch": _EFFECT,
     "mini_chat.clear_kill_switch": {**_EFFECT, "will_abort": False},

@@ -1,12 +1,13 @@
 """The models a deployment offers."""
 
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from domain.providers.request import Deadlines
+from domain.providers.request import Deadlines, Purpose
 
 PriceMicro = Annotated[int, Meta(ge=1, le=10_000_000_000)]
 
@@ -58,10 +59,21 @@ def _own(own: int | None, common: int) -> int:
     return common if own is None else own
 
 
+class ToolSupport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which tools the model may be given; one is only attached where its provider can carry it too."""
+
+    web_search: bool = False
+    file_search: bool = False
+    image_generation: bool = False
+    code_interpreter: bool = False
+    mcp: bool = False
+
+
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One catalogue entry. `id` is public; `provider_id` and `provider_model_id` never leave the server.
 
-    Prices are micro-credits for a million tokens; they never leave it either.
+    Prices are micro-credits for a million tokens; they never leave it either. Users see the model from
+    `available_from` on, and pick it if `chat` is among its `purposes`.
     """
 
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")]
@@ -70,8 +82,12 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tier: Tier = Tier.STANDARD
     display_name: str = ""
     description: str | None = None
+    provider_display_name: str = ""
+    icon: str = ""
     multiplier_display: str | None = None
     multimodal_capabilities: tuple[str, ...] = ()
+    purposes: tuple[Purpose, ...] = (Purpose.CHAT,)
+    available_from: Annotated[datetime, Meta(tz=True)] | None = None
     enabled: bool = True
     is_default: bool = False
     sort_order: int = 0
@@ -82,6 +98,12 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     output_tokens_credit_multiplier_micro: PriceMicro = 1_000_000
     estimation_budgets: EstimationBudgets = EstimationBudgets()
     exposes_reasoning: bool = False
+    tool_support: ToolSupport = ToolSupport()
+    max_num_results: Annotated[int, Meta(ge=1, le=100)] = 20
+    web_search_context_size: Literal["low", "medium", "high"] = "low"
+    max_tool_calls: Annotated[int, Meta(ge=1, le=100)] = 2
+    max_file_size_mb: Annotated[int, Meta(ge=1, le=25)] = 25
     system_prompt: str = ""
+    thread_summary_prompt: str = ""
     api_params: dict[str, object] = msgspec.field(default_factory=dict)
     deadlines: Deadlines = Deadlines()

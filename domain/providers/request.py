@@ -9,6 +9,8 @@ import msgspec
 
 class Purpose(StrEnum):
     CHAT = "chat"
+    SUMMARY = "summary"
+    TITLE = "title"
 
 
 class UserText(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from domain.audit.ports import EventTx
 from domain.ids import UserId
 from domain.pagination import Page, PageQuery
 from domain.switches.models import Switch, SwitchId, SwitchMode, SwitchName, TurnFacts
@@ -46,7 +47,7 @@ class Switches(Protocol):
         ...
 
 
-class SwitchTx(Protocol):
+class SwitchTx(EventTx, Protocol):
     @property
     def switches(self) -> Switches: ...
 

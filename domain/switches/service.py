@@ -2,6 +2,7 @@
 
 import msgspec
 
+from domain.audit.events import Actor, EventType, NewEvent, audit_event
 from domain.auth.administration import on_record
 from domain.auth.policy import Action, Policy
 from domain.clock import Clock
@@ -63,6 +64,7 @@ class SwitchService:
                 switch = await _to_clear(tx, switch_id, expected, dry_run=dry_run)
                 if not dry_run:
                     switch = await tx.switches.clear(switch, who.user_id)
+                    await tx.events.add(self._event(who, switch))
             if not dry_run:
                 await self._tell()
             affected = await self._affected(switch.name)
@@ -81,6 +83,7 @@ class SwitchService:
             present = await tx.switches.newest(order.name)
             _refuse_stale(present, expected)
             switch = await tx.switches.set(order, present, who.user_id, new_id)
+            await tx.events.add(self._event(who, switch))
         await self._tell()
         return switch
 
@@ -89,6 +92,17 @@ class SwitchService:
             present = await tx.switches.newest(name)
         _refuse_stale(present, expected)
         return present if present is not None and present.cleared_at is None else None
+
+    def _event(self, who: Subject, switch: Switch) -> NewEvent:
+        details = {
+            "switch": switch.id,
+            "scope": switch.name.scope,
+            "target": switch.name.target,
+            "mode": switch.mode,
+            "version": switch.version,
+            "cleared": switch.cleared_at is not None,
+        }
+        return audit_event(EventType.SWITCH_CHANGED, scope_for(who), Actor.of(who), self._clock.now(), details=details)
 
     async def _affected(self, name: SwitchName) -> int:
         return sum(count for turn, count in await self._live_turns.census() if concerns(name, turn))

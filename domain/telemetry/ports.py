@@ -38,6 +38,7 @@ class Counted(StrEnum):
     ORPHAN_FINALIZED = "orphan_finalized"
     REAP_FAILED = "reap_failed"
     REDIS_ERRORS = "redis_errors"
+    POLICY_LOAD = "policy_load"
     RATE_LIMITED = "rate_limited"
     JOBS_HANDLED = "jobs_handled"
 

@@ -19,6 +19,7 @@ from infra.postgres.repositories.chats import PostgresChats
 from infra.postgres.repositories.events import EventKeeping, PostgresEvents
 from infra.postgres.repositories.jobs import PostgresJobs
 from infra.postgres.repositories.messages import PostgresMessages
+from infra.postgres.repositories.model_overrides import PostgresModelOverrides
 from infra.postgres.repositories.switches import PostgresSwitches
 from infra.postgres.repositories.turn_changes import PostgresChanges
 from infra.postgres.repositories.turn_statuses import PostgresStatuses
@@ -49,6 +50,7 @@ class PostgresTransaction:
         self.events = PostgresEvents(connection, scope, keeping)
         self.jobs = PostgresJobs(connection)
         self.switches = PostgresSwitches(connection)
+        self.model_overrides = PostgresModelOverrides(connection)
 
 
 class PostgresUnitOfWork:

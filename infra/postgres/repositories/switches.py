@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Row, func, insert, select, text
+from sqlalchemy import Row, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -12,10 +12,8 @@ from domain.switches.listing import SWITCH_LIST
 from domain.switches.models import Switch, SwitchId, SwitchMode, SwitchName, SwitchScope
 from domain.switches.ports import SwitchOrder
 from infra.postgres.orm.policy import EVERYTHING, KillSwitchRow
+from infra.postgres.policy_lock import ONE_AT_A_TIME
 from infra.postgres.sql_list import SqlList
-
-# Writers come one after the other; the number stands for nothing but this.
-ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(5477103)")
 
 SWITCH_COLUMNS: Final = (
     KillSwitchRow.id,

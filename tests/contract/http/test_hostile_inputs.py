@@ -17,6 +17,9 @@ from tests.harness.assembled import MAX_BODY_BYTES, admin_token, assembled_app, 
 from tests.harness.bridge import Answer, Body, request
 
 JSON = {"Content-Type": "application/json"}
+UNDERSTOOD = {404, 503}
+"""What the routes answer to a good request, here where no database can be reached and no model has such an id."""
+
 SOME_ID = "0198c0de-79f0-7a01-9d00-1b2c3d4e5f60"
 BAD_IDS = [
     "x",
@@ -85,10 +88,10 @@ BAD_BODIES = {
     "33 levels": b'{"content":"hi","title":"t","zz":' + b"[" * 32 + b"]" * 32 + b"}",
     "deep": b'{"content":"hi","title":"t","zz":' + b'{"a":' * 10_000 + b"1" + b"}" * 10_000 + b"}",
     "deep and open": b"[" * MAX_BODY_BYTES,
-    "wrong types": b'{"content":1,"title":1,"model":[],"metadata":7,"is_temporary":"no","web_search":1}',
-    "nulls": b'{"content":null,"model":null,"title":null,"metadata":null,"is_temporary":null,"request_id":null}',
-    "huge number": b'{"content":%b,"title":%b,"on_disconnect":%b}' % ((b"9" * 20_000,) * 3),
-    "huge exponent": b'{"content":1e999999999,"title":1e999999999,"on_disconnect":1e999999999}',
+    "wrong types": b'{"content":1,"title":1,"model":[],"metadata":7,"web_search":1,"dry_run":"yes"}',
+    "nulls": b'{"content":null,"model":null,"title":null,"metadata":null,"request_id":null,"dry_run":null}',
+    "huge number": b'{"content":%b,"title":%b,"on_disconnect":%b,"dry_run":%b}' % ((b"9" * 15_000,) * 4),
+    "huge exponent": b'{"content":1e999999999,"title":1e999999999,"on_disconnect":1e999999999,"dry_run":1e999999999}',
 }
 
 
@@ -201,7 +204,7 @@ async def test_json_is_json_however_it_is_written(app: ASGIApp, cases: list[Case
     for case in cases:
         if case.takes_body:
             answer = await ask(app, case, case.target(), case.body, {"Content-Type": content_type})
-            assert answer.status == 503, (case, answer.body)
+            assert answer.status in UNDERSTOOD, (case, answer.body)
 
 
 async def test_a_body_that_announces_too_much_is_refused_unread(app: ASGIApp, cases: list[Case]) -> None:
@@ -253,7 +256,7 @@ async def test_a_body_in_single_bytes_is_a_body(app: ASGIApp, cases: list[Case])
 
     for case in cases:
         if case.takes_body:
-            assert (await ask(app, case, case.target(), trickled(case.body))).status == 503
+            assert (await ask(app, case, case.target(), trickled(case.body))).status in UNDERSTOOD
 
 
 @pytest.mark.parametrize("bad_id", BAD_IDS, ids=lambda text: text[:12])

@@ -1,6 +1,6 @@
 import pytest
 
-from infra.catalogue.static import validate_catalogue
+from infra.catalogue.validation import validate_catalogue
 from infra.providers.defaults import OPENAI, defaults_from_environment
 from infra.providers.registry import SCRIPTED
 from infra.providers.settings import Flavour, ProviderKind

@@ -1,9 +1,9 @@
 from datetime import timedelta
 from typing import Any
 
-from domain.catalogue.models import ModelSpec
-from domain.providers.request import Deadlines
-from infra.catalogue.static import StaticCatalogue, validate_catalogue
+from domain.catalogue.models import EstimationBudgets, ModelSpec
+from domain.providers.request import Deadlines, Purpose
+from infra.catalogue.validation import validate_catalogue
 from infra.providers.settings import ProviderKind
 
 KINDS = {"scripted": ProviderKind.SCRIPTED, "cloud": ProviderKind.OPENAI_CHAT}
@@ -23,11 +23,6 @@ def test_a_sound_catalogue_has_no_faults() -> None:
     assert faults(model(), model(id="b", is_default=False, provider_id="cloud", provider_model_id="gpt")) == []
 
 
-def test_models_are_listed_in_sort_order() -> None:
-    last, first = model(sort_order=2), model(id="b", sort_order=1)
-    assert StaticCatalogue((last, first)).models() == (first, last)
-
-
 def test_there_is_exactly_one_enabled_default() -> None:
     assert faults() == ["models"]
     assert faults(model(is_default=False)) == ["models"]
@@ -43,6 +38,9 @@ def test_every_fault_is_found_at_once() -> None:
         max_input_tokens=501,
         context_window=500,
         deadlines=Deadlines(idle=timedelta(0)),
+        estimation_budgets=EstimationBudgets(minimal_generation_floor=501),
+        system_prompt="x" * (32 * 1024 + 1),
+        purposes=(Purpose.TITLE,),
     )
     lost = model(id="b", is_default=False, provider_id="nobody", provider_model_id="")
     assert faults(bad, lost, lost) == [
@@ -50,6 +48,9 @@ def test_every_fault_is_found_at_once() -> None:
         "models.a.provider_model_id",
         "models.a.max_output_tokens",
         "models.a.max_input_tokens",
+        "models.a.estimation_budgets.minimal_generation_floor",
+        "models.a.system_prompt",
+        "models.a.purposes",
         "models.a.deadlines.idle",
         "models.b.provider_id",
         "models.b.provider_model_id",

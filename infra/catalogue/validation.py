@@ -1,21 +1,14 @@
-"""The catalogue as the configuration gave it."""
+"""What a catalogue has to fulfil before it may come into force (engine.md 5.2)."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from domain.catalogue.models import ModelSpec
+from domain.providers.request import Purpose
 from infra.providers.adapters.scripted.name import MalformedName, parse_name
 from infra.providers.settings import ProviderKind
 
-
-class StaticCatalogue:
-    """Fills `Catalogue`; `models` should have passed `validate_catalogue`."""
-
-    def __init__(self, models: tuple[ModelSpec, ...]) -> None:
-        self._models = tuple(sorted(models, key=lambda model: model.sort_order))
-
-    def models(self) -> tuple[ModelSpec, ...]:
-        return self._models
+_MAX_PROMPT_BYTES = 32 * 1024
 
 
 def validate_catalogue(models: tuple[ModelSpec, ...], provider_kinds: Mapping[str, ProviderKind]) -> list[str]:
@@ -41,13 +34,25 @@ def _faults(model: ModelSpec, provider_kinds: Mapping[str, ProviderKind]) -> Ite
         yield "provider_model_id: is empty"
     elif kind is ProviderKind.SCRIPTED:
         yield from _name_faults(model.provider_model_id)
+    yield from _size_faults(model)
+    if model.is_default and model.enabled and Purpose.CHAT not in model.purposes:
+        yield "purposes: the default model must be meant for chats"
+    for phase in model.deadlines.__struct_fields__:
+        if getattr(model.deadlines, phase).total_seconds() <= 0:
+            yield f"deadlines.{phase}: must be longer than nothing"
+
+
+def _size_faults(model: ModelSpec) -> Iterator[str]:
     if model.max_output_tokens >= model.context_window:
         yield "max_output_tokens: must be less than context_window"
     if model.max_input_tokens > model.context_window:
         yield "max_input_tokens: must not be more than context_window"
-    for phase in model.deadlines.__struct_fields__:
-        if getattr(model.deadlines, phase).total_seconds() <= 0:
-            yield f"deadlines.{phase}: must be longer than nothing"
+    floor = model.estimation_budgets.minimal_generation_floor
+    if floor is not None and floor > model.max_output_tokens:
+        yield "estimation_budgets.minimal_generation_floor: must not be more than max_output_tokens"
+    for prompt in ("system_prompt", "thread_summary_prompt"):
+        if len(getattr(model, prompt).encode()) > _MAX_PROMPT_BYTES:
+            yield f"{prompt}: must not be longer than {_MAX_PROMPT_BYTES} bytes"
 
 
 def _name_faults(name: str) -> Iterator[str]:
