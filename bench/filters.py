@@ -23,7 +23,7 @@ _TEN_TERMS: Final = (
     "and updated_at le 2026-05-01 and is_temporary eq false and title ne null"
 )
 _LARGEST: Final = " or ".join(["created_at gt 2026-03-01T09:30:00.123456789+05:45"] * 150)
-_COLUMNS: Final[ListColumns] = {field.name: column(field.name) for field in CHAT_LIST.fields}
+_COLUMNS: Final = ListColumns(CHAT_LIST, {field.name: column(field.name) for field in CHAT_LIST.fields})
 _ROUNDS: Final = 15
 
 

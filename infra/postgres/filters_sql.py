@@ -1,20 +1,40 @@
 """A typed filter as SQL. Fields come from the list's own columns and every value is bound (api.md 2.2)."""
 
-import operator
-from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, ColumnElement, SQLColumnExpression, and_, any_, func, literal, not_, or_
+from sqlalchemy import (
+    ARRAY,
+    BinaryExpression,
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Integer,
+    and_,
+    any_,
+    literal_column,
+    not_,
+    or_,
+)
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.functions import Function
+from sqlalchemy.sql.operators import OperatorType
 
-from domain.filters import Among, And, Compare, Field, Filter, Match, Matches, Not, Operand, Operator, Or, Value
-from infra.postgres.list_columns import TYPES, ListColumns, bound, lowered, seen
+from domain.filters import Among, And, Compare, Filter, Match, Matches, Not, Operand, Operator, Or
+from infra.postgres.list_columns import TYPES, ListColumns, Shown, bound
 
-_COMPARISONS: Final[dict[Operator, Callable[[Any, Any], Any]]] = {
-    Operator.GT: operator.gt,
-    Operator.GE: operator.ge,
-    Operator.LT: operator.lt,
-    Operator.LE: operator.le,
+_COMPARISONS: Final[dict[Operator, OperatorType]] = {
+    Operator.EQ: operators.eq,
+    Operator.NE: operators.ne,
+    Operator.GT: operators.gt,
+    Operator.GE: operators.ge,
+    Operator.LT: operators.lt,
+    Operator.LE: operators.le,
 }
+_STARTS: Final[OperatorType] = operators.custom_op("^@", is_comparison=True)
+_ARRAYS: Final = {kind: ARRAY(type_) for kind, type_ in TYPES.items()}
+_BOOLEAN: Final = Boolean()
+_INTEGER: Final = Integer()
+_NOWHERE: Final[ColumnElement[int]] = literal_column("0")
 
 
 def holds(term: Filter, columns: ListColumns) -> ColumnElement[bool]:
@@ -35,44 +55,47 @@ def holds(term: Filter, columns: ListColumns) -> ColumnElement[bool]:
 
 
 def _compared(term: Compare, columns: ListColumns) -> ColumnElement[bool]:
-    if term.operator is Operator.EQ:
-        return _equal(term.operand, term.value, columns)
-    if term.operator is Operator.NE:
-        return not_(_equal(term.operand, term.value, columns))
-    compare = _COMPARISONS[term.operator]
-    found: ColumnElement[bool] = compare(_seen(term.operand, columns), bound(term.operand.field, term.value))
-    return found
-
-
-def _equal(operand: Operand, value: Value, columns: ListColumns) -> ColumnElement[bool]:
-    subject = _seen(operand, columns)
-    if value is None:
-        return subject.is_(None)
-    return _known(operand.field, subject == bound(operand.field, value), subject)
+    subject = _shown(term.operand, columns)
+    if term.value is None:
+        return subject.unknown if term.operator is Operator.EQ else subject.known
+    found = _binary(subject.value, _COMPARISONS[term.operator], bound(term.operand.field, term.value))
+    match term.operator:
+        case Operator.EQ:
+            return _known(term.operand, found, subject)
+        case Operator.NE if term.operand.field.nullable:
+            return or_(found, subject.unknown)
+        case _:
+            return found
 
 
 def _among(term: Among, columns: ListColumns) -> ColumnElement[bool]:
-    field, subject = term.operand.field, _seen(term.operand, columns)
+    subject = _shown(term.operand, columns)
     values = [value for value in term.values if value is not None]
-    found = subject == any_(literal(values, ARRAY(TYPES[field.kind])))
-    return or_(found, subject.is_(None)) if None in term.values else _known(field, found, subject)
+    array = BindParameter(None, values, type_=_ARRAYS[term.operand.field.kind], unique=True)
+    found = _binary(subject.value, operators.eq, any_(array))
+    return or_(found, subject.unknown) if None in term.values else _known(term.operand, found, subject)
 
 
-def _known(field: Field, found: ColumnElement[bool], subject: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+def _known(operand: Operand, found: ColumnElement[bool], subject: Shown) -> ColumnElement[bool]:
     """Never null: a null is simply not equal, under `not` as well."""
-    return and_(found, subject.is_not(None)) if field.nullable else found
+    return and_(found, subject.known) if operand.field.nullable else found
 
 
 def _matched(term: Matches, columns: ListColumns) -> ColumnElement[bool]:
-    subject, text = _seen(term.operand, columns), bound(term.operand.field, term.text)
+    subject, text = _shown(term.operand, columns).value, bound(term.operand.field, term.text)
     match term.match:
         case Match.CONTAINS:
-            return func.strpos(subject, text) > 0
+            return _binary(Function("strpos", subject, text, type_=_INTEGER), operators.gt, _NOWHERE)
         case Match.STARTS:
-            return func.starts_with(subject, text)
+            return _binary(subject, _STARTS, text)
         case Match.ENDS:
-            return func.right(subject, len(term.text)) == text
+            return Function("right", subject, len(term.text), type_=text.type) == text
 
 
-def _seen(operand: Operand, columns: ListColumns) -> SQLColumnExpression[Any]:
-    return lowered(operand.field, columns) if operand.lowered else seen(operand.field, columns)
+def _binary(left: ColumnElement[Any], compare: OperatorType, right: ColumnElement[Any]) -> ColumnElement[bool]:
+    """What `left compare right` makes of expressions whose types are known, in a third of the time."""
+    return BinaryExpression(left, right, compare, type_=_BOOLEAN)
+
+
+def _shown(operand: Operand, columns: ListColumns) -> Shown:
+    return columns.lowered(operand.field) if operand.lowered else columns.seen(operand.field)

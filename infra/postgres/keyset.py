@@ -21,7 +21,7 @@ from sqlalchemy import (
 from domain.errors import InvalidCursor
 from domain.filters import OrderKey, Value
 from domain.pagination import Page, PageQuery, Position, Travel
-from infra.postgres.list_columns import ListColumns, bound, seen
+from infra.postgres.list_columns import ListColumns, bound
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):
         return Page(items=items, next=ahead, previous=behind)
 
     def _key(self, key: OrderKey, *, turned: bool) -> "_Key":
-        return _Key(key=key, column=seen(key.field, self.columns), descending=key.descending is not turned)
+        return _Key(key=key, column=self.columns.seen(key.field).value, descending=key.descending is not turned)
 
     def _keys_of(self, row: Row[*tuple[Any, ...]]) -> tuple[Value, ...]:
         return tuple(getattr(row, f"{_KEY}{place}") for place in range(len(self.order)))

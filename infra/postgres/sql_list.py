@@ -1,22 +1,18 @@
 """A list in SQL: what its fields are, what is fetched of a row, and the page that a query asks of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.orm import InstrumentedAttribute
 
-from domain.filters import ListShape
 from domain.pagination import Page, PageQuery
 from infra.postgres.filters_sql import holds
 from infra.postgres.keyset import Keyset
-from infra.postgres.list_columns import ListColumns
+from infra.postgres.list_columns import ListColumns, Member
 
 T = TypeVar("T")
-
-Member: TypeAlias = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 
 class SqlList(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -25,7 +21,6 @@ class SqlList(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     `item_of` gets rows with all of `members`.
     """
 
-    shape: ListShape
     columns: ListColumns
     members: Sequence[Member]
     item_of: Callable[[Any], T]
@@ -38,7 +33,7 @@ class SqlList(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         """
         if query.filter is not None:
             among = among & holds(query.filter, self.columns)
-        keyset = Keyset(columns=self.columns, order=query.order or self.shape.default_order)
+        keyset = Keyset(columns=self.columns, order=query.order or self.columns.shape.default_order)
         fetched = [self._fetched(member, query) for member in self.members]
         found = await connection.execute(keyset.beside(select(*fetched).where(among), query))
         page = keyset.page(found.all(), query, self.item_of)

@@ -16,6 +16,7 @@ from domain.pagination import Page, PageQuery
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
 from domain.turns.models import TurnState
+from infra.postgres.list_columns import ListColumns
 from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.message import MessageRow
 from infra.postgres.orm.turn import TurnRow
@@ -172,16 +173,18 @@ def _previewed(row: Row[*tuple[Any, ...]]) -> Chat:
 
 
 _LIST: Final = SqlList[Chat](
-    shape=CHAT_LIST,
-    columns={
-        "id": ChatRow.id,
-        "title": ChatRow.title,
-        "created_at": ChatRow.created_at,
-        "updated_at": ChatRow.updated_at,
-        "model": ChatRow.model,
-        "is_favorite": ChatRow.is_favorite,
-        "is_temporary": ChatRow.is_temporary,
-    },
+    columns=ListColumns(
+        CHAT_LIST,
+        {
+            "id": ChatRow.id,
+            "title": ChatRow.title,
+            "created_at": ChatRow.created_at,
+            "updated_at": ChatRow.updated_at,
+            "model": ChatRow.model,
+            "is_favorite": ChatRow.is_favorite,
+            "is_temporary": ChatRow.is_temporary,
+        },
+    ),
     members=_COLUMNS,
     item_of=_chat,
     stand_ins={"metadata": literal_column("'{}'", JSONB())},

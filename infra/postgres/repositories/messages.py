@@ -13,6 +13,7 @@ from domain.messages.models import Message, Role
 from domain.pagination import Page, PageQuery
 from domain.providers.events import Citation, Finish
 from domain.scope import AccessScope
+from infra.postgres.list_columns import ListColumns
 from infra.postgres.orm.message import MessageRow
 from infra.postgres.scoping import in_live_chat, of_tenant
 from infra.postgres.sql_list import SqlList
@@ -71,14 +72,16 @@ def message_of(row: Row[*tuple[Any, ...]]) -> Message:
 
 
 _LIST: Final = SqlList[Message](
-    shape=MESSAGE_LIST,
-    columns={
-        "id": MessageRow.id,
-        "role": MessageRow.role,
-        "created_at": MessageRow.created_at,
-        "seq": MessageRow.seq,
-        "model": MessageRow.model,
-    },
+    columns=ListColumns(
+        MESSAGE_LIST,
+        {
+            "id": MessageRow.id,
+            "role": MessageRow.role,
+            "created_at": MessageRow.created_at,
+            "seq": MessageRow.seq,
+            "model": MessageRow.model,
+        },
+    ),
     members=MESSAGE_COLUMNS,
     item_of=message_of,
     stand_ins={

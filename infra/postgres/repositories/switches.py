@@ -11,6 +11,7 @@ from domain.pagination import Page, PageQuery
 from domain.switches.listing import SWITCH_LIST
 from domain.switches.models import Switch, SwitchId, SwitchMode, SwitchName, SwitchScope
 from domain.switches.ports import SwitchOrder
+from infra.postgres.list_columns import ListColumns
 from infra.postgres.orm.policy import EVERYTHING, KillSwitchRow
 from infra.postgres.policy_lock import ONE_AT_A_TIME
 from infra.postgres.sql_list import SqlList
@@ -121,15 +122,17 @@ def switch_of(row: Row[*tuple[Any, ...]]) -> Switch:
 
 
 _LIST: Final = SqlList[Switch](
-    shape=SWITCH_LIST,
-    columns={
-        "id": KillSwitchRow.id,
-        "scope": KillSwitchRow.scope,
-        "target": func.nullif(KillSwitchRow.target, EVERYTHING),
-        "mode": KillSwitchRow.mode,
-        "created_at": KillSwitchRow.created_at,
-        "expires_at": KillSwitchRow.expires_at,
-    },
+    columns=ListColumns(
+        SWITCH_LIST,
+        {
+            "id": KillSwitchRow.id,
+            "scope": KillSwitchRow.scope,
+            "target": func.nullif(KillSwitchRow.target, EVERYTHING),
+            "mode": KillSwitchRow.mode,
+            "created_at": KillSwitchRow.created_at,
+            "expires_at": KillSwitchRow.expires_at,
+        },
+    ),
     members=SWITCH_COLUMNS,
     item_of=switch_of,
 )

@@ -9,13 +9,14 @@ from sqlalchemy import select
 
 from domain.chats.listing import CHAT_LIST
 from domain.chats.models import NewChat
-from domain.filters import Compare, Field, Operand, Operator, OrderKey
+from domain.filters import Compare, Field, ListShape, Operand, Operator, OrderKey
 from domain.pagination import PageQuery
 from infra.postgres import migrate
 from infra.postgres.embedded import RUNTIME_ROLE, SUPERUSER
 from infra.postgres.engine import PoolLimits, create_pools
 from infra.postgres.filters_sql import holds
 from infra.postgres.keyset import Keyset
+from infra.postgres.list_columns import ListColumns
 from infra.postgres.orm.chat import ChatRow
 from infra.postgres.transaction import TransactionLimits
 from infra.postgres.unit_of_work import PostgresUnitOfWork
@@ -25,6 +26,7 @@ from tests.harness.rows import connected
 
 LIMITS = PoolLimits(size=1, reserved_size=1, acquire=timedelta(seconds=5), statement=timedelta(seconds=5))
 TITLE = Field("title", CHAT_LIST.fields[1].kind, nullable=True)
+TITLES = ListShape(fields=(TITLE,), unique=TITLE, default_order=(OrderKey(TITLE),))
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ async def test_lower_case_is_that_of_unicode(english_only: Database, title: str,
 
 def test_text_compares_and_orders_by_code_point() -> None:
     """The servers of the tests have no locale that would order otherwise, hence by the text."""
-    columns = {"title": ChatRow.title}
+    columns = ListColumns(TITLES, {"title": ChatRow.title})
     keyset = Keyset(columns=columns, order=(OrderKey(TITLE),))
     ordered = str(keyset.beside(select(ChatRow.id), PageQuery(limit=1)))
     assert 'ORDER BY mini_chat.chats.title COLLATE "C" ASC' in ordered.replace("(", "").replace(")", "")

@@ -8,7 +8,7 @@ from infra.postgres.list_columns import ListColumns
 from tests.harness.stack import little_stack
 from tests.unit.api.odata.shapes import SHAPE
 
-_COLUMNS: ListColumns = {field.name: column(field.name) for field in SHAPE.fields}
+_COLUMNS = ListColumns(SHAPE, {field.name: column(field.name) for field in SHAPE.fields})
 
 
 @pytest.mark.parametrize(
