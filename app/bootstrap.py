@@ -52,7 +52,9 @@ from domain.switches.service import SwitchService
 from domain.telemetry.ports import Telemetry
 from domain.turns.admission import Admission
 from domain.turns.attaching import Attaching
+from domain.turns.books import TurnBooks
 from domain.turns.bus import FollowTurn, LeaveTurn, PolicyChanged, ShowEvents, StopTurn
+from domain.turns.calling import CallMark
 from domain.turns.cancel_watch import CancelWatch
 from domain.turns.cancellation import Cancellation, stopping_when_told
 from domain.turns.chat_gone import stopping_when_chat_goes
@@ -102,11 +104,15 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     )
     catalogue = SwitchedCatalogue(listed, board, clock)
     turn = settings.turn
-    finaliser = TurnFinaliser(begin_reserved, settings.estimation, turn.finalise_deadline, turn.lease, clock, telemetry)
+    rules = settings.quota.rules()
+    finaliser = TurnFinaliser(
+        begin_reserved, settings.estimation, rules, turn.finalise_deadline, turn.lease, clock, telemetry
+    )
+    books = TurnBooks(CallMark(begin, turn.finalise_deadline), finaliser)
     drain, messages = DrainSwitch(), messaging(settings.redis, owner, clock, telemetry)
     quotas = settings.limits.quotas()
     rates = Rates(messages.limiter, quotas, telemetry)
-    supervisor = TurnSupervisor(finaliser, _stream_limits(settings), clock.monotonic, telemetry)
+    supervisor = TurnSupervisor(books, _stream_limits(settings), clock.monotonic, telemetry)
     enforcement = SwitchEnforcement(supervisor, board, clock)
 
     turns = TurnService(
@@ -119,6 +125,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             supervisor,
             settings.estimation,
             settings.context.recent_turns,
+            rules,
         ),
         Opening(begin, supervisor, enforcement, providers, owner, turn.lease, TurnCaps(quotas, telemetry), clock),
         rates,
@@ -196,7 +203,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         policy_watch=policy_watch,
         beat=LeaseBeat(supervisor, leases, begin_reserved, turn.lease, turn.blind_limit, clock, telemetry),
         cancel_watch=CancelWatch(supervisor, leases, messages.bus),
-        reaper=Reaper(leases, begin_reserved, owner, turn.lease, telemetry),
+        reaper=Reaper(leases, begin_reserved, owner, turn.lease, settings.estimation, rules, telemetry),
         background=background(settings, database_url, begin_jobs, sinks, telemetry),
     )
 

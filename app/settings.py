@@ -20,6 +20,8 @@ from domain.catalogue.models import Estimation, ModelSpec
 from domain.chats.service import RESTORABLE_FOR
 from domain.limits.rates import Quotas
 from domain.providers.request import Deadlines
+from domain.quotas.limits import LimitMicro, Limits, TierLimits
+from domain.quotas.models import QuotaRules
 from infra.auth.claims import ClaimNames
 from infra.providers.settings import ProviderSettings
 
@@ -225,6 +227,33 @@ class DrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     turn_deadline: Annotated[timedelta, Between(MILLISECOND, duration("10m"))] = duration("25s")
 
 
+class QuotaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What each user may spend where neither its tenant nor an administrator says otherwise; 0 admits nothing."""
+
+    total_daily_micro: LimitMicro = 100_000_000
+    total_monthly_micro: LimitMicro = 1_000_000_000
+    premium_daily_micro: LimitMicro = 50_000_000
+    premium_monthly_micro: LimitMicro = 500_000_000
+    overshoot_tolerance_pct: Annotated[int, Meta(ge=100, le=150)] = 110
+    warning_threshold_pct: Annotated[int, Meta(ge=1, le=99)] = 20
+
+    def rules(self) -> QuotaRules:
+        return QuotaRules(
+            defaults=Limits(
+                total=TierLimits(
+                    limit_daily_credits_micro=self.total_daily_micro,
+                    limit_monthly_credits_micro=self.total_monthly_micro,
+                ),
+                premium=TierLimits(
+                    limit_daily_credits_micro=self.premium_daily_micro,
+                    limit_monthly_credits_micro=self.premium_monthly_micro,
+                ),
+            ),
+            overshoot_tolerance_pct=self.overshoot_tolerance_pct,
+            warning_threshold_pct=self.warning_threshold_pct,
+        )
+
+
 class ContextSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     recent_turns: Annotated[int, Meta(ge=0, le=200)] = 20
 
@@ -369,6 +398,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     context: ContextSettings = ContextSettings()
     retention: RetentionSettings = RetentionSettings()
     estimation: Estimation = Estimation()
+    quota: QuotaSettings = QuotaSettings()
     auth: AuthSettings = AuthSettings()
     secrets: SecretSettings = SecretSettings()
     jobs: JobSettings = JobSettings()

@@ -232,6 +232,7 @@ class InputTooLong(DomainError):
 
     def __init__(self, *, max_input_tokens: int, estimated_tokens: int) -> None:
         super().__init__(members={"max_input_tokens": max_input_tokens, "estimated_tokens": estimated_tokens})
+        self.estimated_tokens = estimated_tokens
 
 
 class ContextBudgetExceeded(DomainError):
@@ -240,6 +241,7 @@ class ContextBudgetExceeded(DomainError):
 
     def __init__(self, *, max_input_tokens: int, estimated_tokens: int) -> None:
         super().__init__(members={"max_input_tokens": max_input_tokens, "estimated_tokens": estimated_tokens})
+        self.estimated_tokens = estimated_tokens
 
 
 class RateLimited(DomainError):

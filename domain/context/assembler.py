@@ -1,7 +1,7 @@
 """History and the new message, made into one prompt that fits the model (engine.md 6.1, 6.2). Pure."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -9,6 +9,9 @@ from domain.catalogue.models import Estimation, ModelSpec
 from domain.context.token_estimator import estimate_prompt_tokens
 from domain.errors import ContextBudgetExceeded, InputTooLong
 from domain.providers.request import AssistantText, Item, UserText
+
+PlanRefused: TypeAlias = InputTooLong | ContextBudgetExceeded
+PLAN_REFUSALS: Final = (InputTooLong, ContextBudgetExceeded)
 
 
 class PastExchange(Protocol):

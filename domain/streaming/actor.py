@@ -15,7 +15,7 @@ from domain.streaming.failures import turn_error
 from domain.streaming.feed import Feed
 from domain.streaming.models import INTERNAL_FAULT, INTERRUPTED, Ending, Stopped, StopReason, StreamLimits
 from domain.streaming.phase import PhaseViolation
-from domain.streaming.ports import Closing, EndOfTurn, TurnBrief
+from domain.streaming.ports import Books, Closing, TurnBrief
 from domain.streaming.transcript import Transcript
 from domain.telemetry.ports import Counted, SpanName, Telemetry
 
@@ -35,7 +35,7 @@ class TurnActor:
         request: ProviderRequest,
         transcript: Transcript,
         feed: Feed,
-        end_of_turn: EndOfTurn,
+        books: Books,
         limits: StreamLimits,
         telemetry: Telemetry,
         monotonic: Callable[[], float],
@@ -46,7 +46,7 @@ class TurnActor:
         self.control = CallControl()
         self._provider = provider
         self._request = request
-        self._end_of_turn = end_of_turn
+        self._books = books
         self._limits = limits
         self._telemetry = telemetry
         self._monotonic = monotonic
@@ -119,6 +119,10 @@ class TurnActor:
         return self.transcript.ending
 
     async def _relay(self) -> None:
+        refused_for = await self._books.may_call(self.brief)
+        if refused_for is not None:
+            self.stop(refused_for)
+            return
         model = self.brief.resolution.effective
         span = self._telemetry.span(
             SpanName.PROVIDER,
@@ -155,7 +159,7 @@ class TurnActor:
         try:
             if self.transcript.citations:
                 self.feed.publish(Citations(tuple(self.transcript.citations)))
-            terminal = await self._end_of_turn.finish(self._closing(ending))
+            terminal = await self._books.finish(self._closing(ending))
         except Exception:
             _log.exception("turn_settlement_failed")
         finally:

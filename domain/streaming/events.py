@@ -43,6 +43,17 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     total_ms: int
 
 
+class QuotaWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much is left of one tier in one period; `next_reset` where it is little."""
+
+    tier: str
+    period: str
+    remaining_percentage: int
+    warning: bool
+    exhausted: bool
+    next_reset: str | None = None
+
+
 class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: TokenUsage
     effective_model: str
@@ -50,7 +61,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quota_decision: str
     downgrade_from: str | None = None
     downgrade_reason: str | None = None
-    quota_warnings: tuple[()]
+    quota_warnings: tuple[QuotaWarning, ...]
     finish_reason: str
     timing: Timing
 

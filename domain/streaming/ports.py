@@ -8,9 +8,10 @@ import msgspec
 from domain.catalogue.models import Tier
 from domain.catalogue.resolver import Resolution
 from domain.ids import ChatId, MessageId, RequestId, TurnId
+from domain.quotas.models import Hold
 from domain.scope import AccessScope
 from domain.streaming.events import Done, TurnError
-from domain.streaming.models import Ending
+from domain.streaming.models import Ending, StopReason
 from domain.streaming.transcript import Transcript
 from domain.switches.models import Tool, TurnFacts
 from domain.telemetry.trace_context import TraceContext
@@ -36,7 +37,7 @@ class TurnBrief(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     on_disconnect: OnDisconnect
     resolution: Resolution
-    prompt_tokens_estimate: int
+    hold: Hold
     trace: TraceContext
     started: float
     tools: frozenset[Tool] = frozenset()
@@ -69,7 +70,14 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     upstream_closed_ms: int | None = None
 
 
-class EndOfTurn(Protocol):
+class Books(Protocol):
+    async def may_call(self, brief: TurnBrief) -> StopReason | None:
+        """Notes for good that the provider is about to be called; the reason to stop instead, if there is one.
+
+        Raises ServiceUnavailable when it cannot be noted in time: the provider must not be called then.
+        """
+        ...
+
     async def finish(self, closing: Closing) -> Done | TurnError:
         """Closes the books in one commit, within its own deadline, and says what the readers are told.
 

@@ -15,7 +15,7 @@ from domain.streaming.actor import TurnActor
 from domain.streaming.channel import Receiver
 from domain.streaming.feed import Feed
 from domain.streaming.models import StopReason, StreamLimits
-from domain.streaming.ports import EndOfTurn, OnDisconnect, TurnBrief
+from domain.streaming.ports import Books, OnDisconnect, TurnBrief
 from domain.streaming.transcript import Transcript
 from domain.telemetry.ports import Counted, Telemetry
 
@@ -27,12 +27,12 @@ class TurnSupervisor:
 
     def __init__(
         self,
-        end_of_turn: EndOfTurn,
+        books: Books,
         limits: StreamLimits,
         monotonic: Callable[[], float],
         telemetry: Telemetry,
     ) -> None:
-        self._end_of_turn = end_of_turn
+        self._books = books
         self._limits = limits
         self._monotonic = monotonic
         self._telemetry = telemetry
@@ -76,7 +76,7 @@ class TurnSupervisor:
                 exposes_reasoning=brief.resolution.effective.exposes_reasoning,
             ),
             feed,
-            self._end_of_turn,
+            self._books,
             self._limits,
             self._telemetry,
             self._monotonic,

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from domain.catalogue.models import Estimation, ModelSpec
+from domain.catalogue.models import Estimation
 from domain.catalogue.ports import Catalogue
-from domain.catalogue.resolver import Resolution, candidates_for_send, resolved
+from domain.catalogue.resolver import Candidate, Resolution, candidates_for_send, resolved
 from domain.chats.models import NewChat
 from domain.chats.service import ChatDraft
-from domain.context.assembler import Plan, assemble
+from domain.context.assembler import PLAN_REFUSALS, Plan, PlanRefused, assemble
 from domain.errors import (
     ChatNotFound,
     Fault,
@@ -21,6 +21,9 @@ from domain.errors import (
     RequestIdReused,
 )
 from domain.ids import ChatId, RequestId, TurnId
+from domain.quotas.cascade import first_admitted
+from domain.quotas.models import Claim, Hold, QuotaRules, Standing
+from domain.quotas.reservation import hold_for
 from domain.scope import AccessScope
 from domain.streaming.supervisor import TurnSupervisor
 from domain.switches.models import Wants
@@ -43,6 +46,7 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     place: Gate | NewChat
     resolution: Resolution
     plan: Plan
+    claim: Claim
     replaces: TurnId | None = None
 
 
@@ -55,6 +59,7 @@ class Admission:
         supervisor: TurnSupervisor,
         budgets: Estimation,
         recent_turns: int,
+        rules: QuotaRules,
     ) -> None:
         self._begin = begin
         self._catalogue = catalogue
@@ -62,6 +67,7 @@ class Admission:
         self._supervisor = supervisor
         self._budgets = budgets
         self._recent_turns = recent_turns
+        self._rules = rules
 
     async def admit(
         self, scope: AccessScope, call: SendCommand | ChangeCommand, request_id: RequestId
@@ -70,7 +76,7 @@ class Admission:
 
         Raises ChatNotFound, RequestIdConflict, RequestIdReused; for a change TurnNotFound, InvalidTurnState,
         NotLatestTurn; GenerationInProgress, InvalidAttachment, GenerationDisabled, WebSearchDisabled, InvalidModel,
-        InputTooLong, ContextBudgetExceeded, ServiceUnavailable.
+        QuotaExceeded, InputTooLong, ContextBudgetExceeded, ServiceUnavailable.
         """
         if isinstance(call, ChangeCommand):
             return await self._admit_change(scope, call, request_id)
@@ -79,21 +85,22 @@ class Admission:
     async def _admit_send(
         self, scope: AccessScope, command: SendCommand, request_id: RequestId
     ) -> Admitted | StoredAnswer:
-        if isinstance(command.target, ChatDraft) and command.request_id is None:
-            # A key we have just made names nothing yet, so there is nothing to read.
-            return self._admit_new_chat(scope, command, command.target, request_id)
         async with self._begin(scope, Access.READ) as tx:
-            chat_id = await self._chat_of(tx, command.target, request_id)
+            chat_id = command.target
             if isinstance(chat_id, ChatDraft):
-                return self._admit_new_chat(scope, command, chat_id, request_id)
+                founding = await tx.turns.founding(request_id)
+                if founding.created is None:
+                    return self._admit_new_chat(scope, command, chat_id, request_id, founding.standing)
+                # A repeated creating send goes to the chat that the first one made.
+                chat_id = founding.created.chat_id
             gate = await tx.turns.gate(chat_id, request_id)
             if gate is None:
                 raise ChatNotFound
             if gate.same_request is not None:
                 return await self._answer_to(tx, gate.same_request, command)
-            resolution = self._resolve(scope, command, gate)
-            history = await self._history(tx, chat_id, resolution.effective)
-        return self._admitted(command, request_id, gate, resolution, history)
+            candidates = self._candidates(scope, command, gate)
+            history = await self._history(tx, chat_id, candidates)
+        return self._admitted(command, request_id, gate, gate.standing, candidates, history)
 
     async def _admit_change(
         self, scope: AccessScope, change: ChangeCommand, request_id: RequestId
@@ -106,55 +113,70 @@ class Admission:
                 return await self._answer_to(tx, gate.same_request, change)
             target = changeable(await tx.changes.aim(change.chat_id, change.aim))
             command = change.question(target)
-            resolution = self._resolve(scope, command, gate)
-            history = await self._history(tx, change.chat_id, resolution.effective, without=target.turn_id)
-        admitted = self._admitted(command, request_id, gate, resolution, history)
+            candidates = self._candidates(scope, command, gate)
+            history = await self._history(tx, change.chat_id, candidates, without=target.turn_id)
+        admitted = self._admitted(command, request_id, gate, gate.standing, candidates, history)
         return replace(admitted, origin=replace(change, seen=target.request_id), replaces=target.turn_id)
 
     def _admit_new_chat(
-        self, scope: AccessScope, command: SendCommand, draft: ChatDraft, request_id: RequestId
+        self, scope: AccessScope, command: SendCommand, draft: ChatDraft, request_id: RequestId, standing: Standing
     ) -> Admitted:
         _refuse_attachments(command)
         self._switches.refuse(scope.tenant_id, _wants(command))
         chat = draft.resolved(self._catalogue)
         self._supervisor.require_permit()
-        return self._admitted(command, request_id, chat, self._resolution(chat.model), ())
+        return self._admitted(command, request_id, chat, standing, self._usable(chat.model), ())
 
-    def _resolve(self, scope: AccessScope, command: SendCommand, gate: Gate) -> Resolution:
+    def _candidates(self, scope: AccessScope, command: SendCommand, gate: Gate) -> tuple[Candidate, ...]:
         if gate.running_request_id is not None:
             raise GenerationInProgress(str(gate.running_request_id))
         _refuse_attachments(command)
         self._switches.refuse(scope.tenant_id, _wants(command))
-        resolution = self._resolution(gate.model)
+        candidates = self._usable(gate.model)
         self._supervisor.require_permit()
-        return resolution
+        return candidates
 
     def _admitted(
         self,
         command: SendCommand,
         request_id: RequestId,
         place: Gate | NewChat,
-        resolution: Resolution,
+        standing: Standing,
+        candidates: tuple[Candidate, ...],
         history: Sequence[Exchange],
     ) -> Admitted:
-        budgets = resolution.effective.estimation_budgets.over(self._budgets)
-        plan = assemble(resolution.effective, budgets, history, command.content)
+        """The first candidate that the counters admit; too long a question for it is refused only then."""
+        offers = (self._offer(candidate, history, command.content, standing) for candidate in candidates)
+        (candidate, plan), hold = first_admitted(offers, standing, self._rules)
+        if not isinstance(plan, Plan):
+            raise plan
         return Admitted(
-            command=command, origin=command, request_id=request_id, place=place, resolution=resolution, plan=plan
+            command=command,
+            origin=command,
+            request_id=request_id,
+            place=place,
+            resolution=resolved(candidate, place.model),
+            plan=plan,
+            claim=Claim(hold=hold, limits=standing.limits, deployment=self._rules.defaults),
         )
 
-    def _resolution(self, selected: str) -> Resolution:
+    def _offer(
+        self, candidate: Candidate, history: Sequence[Exchange], content: str, standing: Standing
+    ) -> tuple[tuple[Candidate, Plan | PlanRefused], Hold]:
+        budgets = candidate.model.estimation_budgets.over(self._budgets)
+        plan: Plan | PlanRefused
+        try:
+            plan = assemble(candidate.model, budgets, history, content)
+        except PLAN_REFUSALS as refused:
+            plan = refused
+        hold = hold_for(candidate.model, plan.estimated_tokens, budgets.generation_floor, standing)
+        return (candidate, plan), hold
+
+    def _usable(self, selected: str) -> tuple[Candidate, ...]:
         candidates = candidates_for_send(self._catalogue.models(), selected, self._switches.premium_closed())
         if not candidates:
             raise InvalidModel
-        return resolved(candidates[0], selected)
-
-    async def _chat_of(self, tx: TurnTx, target: ChatId | ChatDraft, request_id: RequestId) -> ChatId | ChatDraft:
-        """A repeated creating send goes to the chat that the first one made."""
-        if not isinstance(target, ChatDraft):
-            return target
-        created = await tx.turns.created_by(request_id)
-        return target if created is None else created.chat_id
+        return candidates
 
     async def _answer_to(self, tx: TurnTx, turn: TurnSummary, call: SendCommand | ChangeCommand) -> StoredAnswer:
         if turn.is_deleted or turn.state is not TurnState.COMPLETED:
@@ -167,11 +189,14 @@ class Admission:
         return answer
 
     async def _history(
-        self, tx: TurnTx, chat_id: ChatId, model: ModelSpec, without: TurnId | None = None
+        self, tx: TurnTx, chat_id: ChatId, candidates: tuple[Candidate, ...], without: TurnId | None = None
     ) -> Sequence[Exchange]:
         if not self._recent_turns:
             return ()
-        largest_bytes = model.max_input_tokens * self._budgets.bytes_per_token
+        largest_bytes = max(
+            each.model.max_input_tokens * each.model.estimation_budgets.over(self._budgets).bytes_per_token
+            for each in candidates
+        )
         return await tx.turns.history(chat_id, self._recent_turns, largest_bytes, without)
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import anyio
 import msgspec
+from msgspec.structs import replace
 
 from domain.auth.policy import Action, Policy
 from domain.errors import ServiceUnavailable
@@ -35,6 +36,8 @@ class CancelReceipt(msgspec.Struct, frozen=True, kw_only=True):
     state: TurnState
     upstream_closed_ms: int | None = None
     tokens_generated: int = 0
+    charged_micro: int = 0
+    released_micro: int = 0
 
 
 class Cancellation:
@@ -71,7 +74,7 @@ class Cancellation:
             await tx.cancellations.request(turn.id, _REASON)
             ending = await tx.cancellations.ending(turn.id)
         if ending is not None:
-            return CancelReceipt(state=ending.state, tokens_generated=ending.output_tokens)
+            return replace(_receipt(ending), upstream_closed_ms=None)
         self._telemetry.count(Counted.CANCEL_REQUESTED, trigger="user")
         with anyio.move_on_after(self._receipt_wait.total_seconds()):
             return _receipt(await self._ending_of(scope, turn))
@@ -103,6 +106,8 @@ def _receipt(ending: TurnEnding) -> CancelReceipt:
         state=ending.state,
         upstream_closed_ms=ending.upstream_closed_ms,
         tokens_generated=ending.output_tokens,
+        charged_micro=ending.charged_micro,
+        released_micro=ending.released_micro,
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -10,6 +11,9 @@ import anyio
 from domain.catalogue.models import Estimation
 from domain.clock import Clock
 from domain.errors import ServiceUnavailable
+from domain.quotas.buckets import Holder
+from domain.quotas.models import QuotaRules
+from domain.quotas.warnings import QuotaLevel, levels_of
 from domain.streaming.events import Done, TurnError
 from domain.streaming.failures import turn_error
 from domain.streaming.models import Stopped, StopReason
@@ -37,6 +41,7 @@ class TurnFinaliser:
         self,
         begin: UnitOfWork[TurnTx],
         budgets: Estimation,
+        rules: QuotaRules,
         deadline: timedelta,
         lease: timedelta,
         clock: Clock,
@@ -44,28 +49,30 @@ class TurnFinaliser:
     ) -> None:
         self._begin = begin
         self._budgets = budgets
+        self._rules = rules
         self._deadline = deadline
         self._lease = lease
         self._clock = clock
         self._telemetry = telemetry
 
     async def finish(self, closing: Closing) -> Done | TurnError:
-        result = result_of(closing, self._budgets, self._clock)
+        result = result_of(closing, self._budgets, self._rules, self._clock)
         with (
             self._telemetry.span(SpanName.FINALISE, closing.brief.trace),
             anyio.move_on_after(self._deadline.total_seconds()),
         ):
-            if closing.ending != _LEASE_LOST and await self._settled(closing, result):
+            levels = None if closing.ending == _LEASE_LOST else await self._settled(closing, result)
+            if levels is not None:
                 self._count(closing, result)
-                return terminal_of(closing, result)
+                return terminal_of(closing, result, levels)
             self._telemetry.count(Counted.LOST_RACE)
             return await self._what_stands(closing)
         self._telemetry.count(Counted.FINALIZE_GAVE_UP)
         _log.error("turn_not_settled", extra={"turn_id": str(closing.brief.turn_id)})
         return self._untold(closing)
 
-    async def _settled(self, closing: Closing, result: TurnResult) -> bool:
-        """Tries until the deadline around it. False when somebody else owns or has ended the turn."""
+    async def _settled(self, closing: Closing, result: TurnResult) -> Sequence[QuotaLevel] | None:
+        """What is left of the credits. Tries until the deadline around it; None when somebody else has the turn."""
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
@@ -75,14 +82,21 @@ class TurnFinaliser:
             await anyio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
-    async def _commit(self, closing: Closing, result: TurnResult) -> bool:
+    async def _commit(self, closing: Closing, result: TurnResult) -> Sequence[QuotaLevel] | None:
         brief = closing.brief
         async with self._begin(brief.scope) as tx:
             if await tx.turns.finish(brief.turn_id, brief.chat_id, brief.epoch, result):
-                return True
+                return await self._levels(tx, result)
             fence = await tx.turns.fence(brief.turn_id)
-        # A commit whose reply was lost is ours: nobody else ends a turn under our epoch.
-        return fence is not None and fence.owner_epoch == brief.epoch and fence.state is result.state
+            # A commit whose reply was lost is ours: nobody else ends a turn under our epoch.
+            ours = fence is not None and fence.owner_epoch == brief.epoch and fence.state is result.state
+            return await self._levels(tx, result) if ours else None
+
+    async def _levels(self, tx: TurnTx, result: TurnResult) -> Sequence[QuotaLevel]:
+        """Only those whose turn was completed are told."""
+        if result.state is not TurnState.COMPLETED:
+            return ()
+        return levels_of(Holder.USER, await tx.quotas.standing(), self._rules)
 
     async def _what_stands(self, closing: Closing) -> TurnError:
         """What another owner has made of the turn by now, or that its end is still to come."""

@@ -11,6 +11,8 @@ from domain.chats.service import ChatDraft
 from domain.ids import ChatId, MessageId, OwnerId, RequestId, TurnId
 from domain.messages.models import Message
 from domain.providers.events import Citation, Finish
+from domain.quotas.models import Hold, Standing, UsageSource
+from domain.quotas.settlement import BillingOutcome, Settlement
 from domain.scope import AccessScope
 from domain.streaming.ports import OnDisconnect, TurnBrief
 
@@ -41,12 +43,6 @@ class TurnKind(StrEnum):
     CREATE_SEND = "create_send"
     RETRY = "retry"
     EDIT = "edit"
-
-
-class UsageSource(StrEnum):
-    REPORTED = "reported"
-    ESTIMATED = "estimated"
-    UNKNOWN = "unknown"
 
 
 class SendCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +85,14 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     same_request: TurnSummary | None
     running_request_id: RequestId | None
+    standing: Standing
+
+
+class Founding(msgspec.Struct, frozen=True, kw_only=True):
+    """The turn that has created its chat under the same key, and the credits of whoever asks."""
+
+    created: TurnSummary | None
+    standing: Standing
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +140,8 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
     usage_source: UsageSource
     input_tokens: int
     output_tokens: int
+    settlement: Settlement
+    billing_outcome: BillingOutcome
     ttft_ms: int | None
     total_ms: int | None
     last_number: int
@@ -150,6 +156,19 @@ class TurnEnding(msgspec.Struct, frozen=True, kw_only=True):
     state: TurnState
     output_tokens: int
     upstream_closed_ms: int | None
+    charged_micro: int
+    released_micro: int
+
+
+class Remains(msgspec.Struct, frozen=True, kw_only=True):
+    """What a lost owner leaves: text, whether a provider may have been called, and what the turn holds.
+
+    `hold` None: the turn was begun by a process that knew no credits.
+    """
+
+    text: str
+    was_called: bool
+    hold: Hold | None
 
 
 class Fence(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,5 @@
-"""The one transaction that makes a turn: chat row, user message, running turn, and the end of the turn it replaces.
+"""The one transaction that makes a turn: chat row, user message, running turn, the end of the turn it replaces,
+and the credits it holds.
 
 Then the turn starts.
 """
@@ -58,7 +59,8 @@ class Opening:
         self._clock = clock
 
     async def open(self, scope: AccessScope, admitted: Admitted, trace: TraceContext) -> tuple[ChatId, Receiver] | None:
-        """The started turn's first reader; None when the chat moved on since it was read, and nothing was written.
+        """The started turn's first reader; None when the chat or the counters moved on since they were read,
+        and nothing was written.
 
         Commit and start share one shielded block, so a client that goes away cannot fall between them.
         Raises TooManyActiveTurns, ServiceUnavailable.
@@ -85,6 +87,13 @@ class Opening:
             return await self._was_committed(turn.brief)
 
     async def _opened(self, tx: TurnTx, turn: NewTurn, admitted: Admitted) -> bool:
+        if not await self._inserted(tx, turn, admitted):
+            return False
+        # Last, so that the counters everybody needs are locked for no longer than the commit takes.
+        await tx.quotas.reserve(admitted.claim)
+        return True
+
+    async def _inserted(self, tx: TurnTx, turn: NewTurn, admitted: Admitted) -> bool:
         place = admitted.place
         if isinstance(place, NewChat):
             await tx.turns.queue_up()
@@ -151,7 +160,7 @@ class Opening:
                 epoch=_FIRST_EPOCH,
                 on_disconnect=command.on_disconnect,
                 resolution=admitted.resolution,
-                prompt_tokens_estimate=admitted.plan.estimated_tokens,
+                hold=admitted.claim.hold,
                 trace=trace,
                 started=self._clock.monotonic(),
                 tools=frozenset({Tool.WEB_SEARCH} if command.web_search else ()),

@@ -1,11 +1,15 @@
 """How each ending of a turn is stored and told (api.md 4.8, engine.md 2.5). Pure."""
 
-from typing import assert_never
+from collections.abc import Sequence
+from typing import Final, assert_never
 
 from domain.catalogue.models import Estimation
-from domain.clock import Clock, elapsed_ms
+from domain.clock import Clock, elapsed_ms, utc_text
 from domain.providers.events import Finish, Usage
-from domain.streaming.events import Done, Timing, TokenUsage, TurnError
+from domain.quotas.models import QuotaRules
+from domain.quotas.settlement import BillingOutcome, settle
+from domain.quotas.warnings import QuotaLevel
+from domain.streaming.events import Done, QuotaWarning, Timing, TokenUsage, TurnError
 from domain.streaming.failures import turn_error
 from domain.streaming.models import Broke, Ending, Finished, Stopped, StopReason
 from domain.streaming.ports import Closing
@@ -24,17 +28,21 @@ _STOPPED: dict[StopReason, tuple[TurnState, str]] = {
 }
 
 
-def result_of(closing: Closing, budgets: Estimation, clock: Clock) -> TurnResult:
+_FREE_OF_CHARGE: Final = frozenset({"context_budget_exceeded"})
+"""What a provider answers before it has read the prompt."""
+
+
+def result_of(closing: Closing, budgets: Estimation, rules: QuotaRules, clock: Clock) -> TurnResult:
     """The columns of the terminal row. Text of a deleted chat is not kept."""
     state, finish, code, reported = _verdict(closing.ending)
     transcript, brief = closing.transcript, closing.brief
     usage = resolve_usage(
         reported or transcript.reported_usage,
-        called=closing.provider_called,
-        prompt_estimate=brief.prompt_tokens_estimate,
+        called=closing.provider_called and code not in _FREE_OF_CHARGE,
+        prompt_estimate=brief.hold.estimated_input_tokens,
         generated_bytes=transcript.generated_bytes,
-        max_output_tokens=brief.resolution.effective.max_output_tokens,
-        budgets=budgets,
+        max_output_tokens=brief.hold.max_output_tokens,
+        budgets=brief.resolution.effective.estimation_budgets.over(budgets),
     )
     text = transcript.text
     if closing.ending == Stopped(reason=StopReason.CHAT_DELETED):
@@ -48,6 +56,10 @@ def result_of(closing: Closing, budgets: Estimation, clock: Clock) -> TurnResult
         usage_source=usage.source,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
+        settlement=settle(
+            brief.hold, usage.source, usage.input_tokens, usage.output_tokens, rules.overshoot_tolerance_pct
+        ),
+        billing_outcome=_billing_outcome(closing.ending),
         ttft_ms=None if transcript.first_token is None else int((transcript.first_token - brief.started) * 1000),
         total_ms=elapsed_ms(clock, brief.started),
         last_number=closing.last_number,
@@ -55,6 +67,13 @@ def result_of(closing: Closing, budgets: Estimation, clock: Clock) -> TurnResult
         retry_after_ms=closing.ending.retry_after_ms if isinstance(closing.ending, Broke) else None,
         upstream_closed_ms=closing.upstream_closed_ms,
     )
+
+
+def _billing_outcome(ending: Ending) -> BillingOutcome:
+    if isinstance(ending, Finished):
+        return BillingOutcome.COMPLETED
+    aborted = isinstance(ending, Stopped) and ending.reason is not StopReason.TURN_TIMEOUT
+    return BillingOutcome.ABORTED if aborted else BillingOutcome.FAILED
 
 
 def _is_retryable(ending: Ending, state: TurnState) -> bool | None:
@@ -65,8 +84,8 @@ def _is_retryable(ending: Ending, state: TurnState) -> bool | None:
     return state is TurnState.FAILED and ending != Stopped(reason=StopReason.SWITCHED_OFF)
 
 
-def terminal_of(closing: Closing, result: TurnResult) -> Done | TurnError:
-    """What the readers are told once `result` has been committed."""
+def terminal_of(closing: Closing, result: TurnResult, levels: Sequence[QuotaLevel]) -> Done | TurnError:
+    """What the readers are told once `result` has been committed; `levels` are what it has left of the credits."""
     resolution = closing.brief.resolution
     if result.finish is None:
         _, _, code, _ = _verdict(closing.ending)
@@ -83,9 +102,20 @@ def terminal_of(closing: Closing, result: TurnResult) -> Done | TurnError:
         quota_decision=resolution.decision,
         downgrade_from=resolution.selected_model if resolution.downgrade_reason else None,
         downgrade_reason=resolution.downgrade_reason,
-        quota_warnings=(),
+        quota_warnings=tuple(_warning(level) for level in levels),
         finish_reason=result.finish,
         timing=Timing(ttft_ms=result.ttft_ms, total_ms=result.total_ms or 0),
+    )
+
+
+def _warning(level: QuotaLevel) -> QuotaWarning:
+    return QuotaWarning(
+        tier=level.tier,
+        period=level.period,
+        remaining_percentage=level.remaining_percentage,
+        warning=level.warning,
+        exhausted=level.exhausted,
+        next_reset=utc_text(level.next_reset) if level.warning or level.exhausted else None,
     )
 
 

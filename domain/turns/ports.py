@@ -8,14 +8,17 @@ from domain.audit.ports import EventTx
 from domain.chats.models import NewChat
 from domain.ids import ChatId, OwnerId, RequestId, TurnId
 from domain.limits.turn_caps import RunningTurns
+from domain.quotas.ports import Quotas
 from domain.streaming.models import StopReason
 from domain.streaming.ports import TurnBrief
 from domain.turns.models import (
     Exchange,
     Fence,
+    Founding,
     Gate,
     LeasedTurn,
     NewTurn,
+    Remains,
     SavedPart,
     StoredAnswer,
     StoredFailure,
@@ -23,7 +26,6 @@ from domain.turns.models import (
     TurnLookup,
     TurnName,
     TurnResult,
-    TurnSummary,
 )
 from domain.turns.mutations import Aim
 
@@ -35,8 +37,8 @@ class Turns(Protocol):
         """The chat as a send meets it, in one read; None when there is no such live chat."""
         ...
 
-    async def created_by(self, request_id: RequestId) -> TurnSummary | None:
-        """The turn that created its chat under this key; keys of creating sends are unique per user."""
+    async def founding(self, request_id: RequestId) -> Founding:
+        """What a send that creates its chat meets, in one read; keys of creating sends are unique per user."""
         ...
 
     async def history(
@@ -62,7 +64,9 @@ class Turns(Protocol):
     async def running(self) -> RunningTurns: ...
 
     async def open(self, turn: NewTurn, user_seq: int, lease: timedelta) -> RunningTurns:
-        """Inserts the running turn, leased to its owner, and its user message; the answer will be `user_seq + 1`.
+        """Inserts the running turn, leased to its owner, its user message and the entry of its hold in the ledger.
+
+        The answer will be `user_seq + 1`.
 
         Tells what else runs. Raises LostRace when another turn of the chat runs or holds the key.
         """
@@ -80,7 +84,10 @@ class Turns(Protocol):
         ...
 
     async def finish(self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult) -> bool:
-        """Moves a running turn to its terminal state and stores its answer; False when the fence does not hold."""
+        """Moves a running turn to its terminal state, stores its answer and settles what it holds.
+
+        False when the fence does not hold, and then nothing has changed.
+        """
         ...
 
     async def fence(self, turn_id: TurnId) -> Fence | None: ...
@@ -93,8 +100,12 @@ class Turns(Protocol):
         """A failed or cancelled turn with what it had said."""
         ...
 
-    async def saved_text(self, turn_id: TurnId) -> str:
-        """What its owner had saved of the answer before it was lost."""
+    async def mark_called(self, turn_id: TurnId, epoch: int) -> StopReason | None:
+        """Notes that a provider is about to be called, unless there is a reason to stop the turn: that is returned."""
+        ...
+
+    async def remains(self, turn_id: TurnId) -> Remains:
+        """What its owner had saved of the turn before it was lost."""
         ...
 
 
@@ -154,6 +165,9 @@ class TurnTx(EventTx, Protocol):
 
     @property
     def statuses(self) -> Statuses: ...
+
+    @property
+    def quotas(self) -> Quotas: ...
 
 
 class Leases(Protocol):

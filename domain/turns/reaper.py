@@ -3,10 +3,16 @@
 import logging
 from datetime import timedelta
 
+from msgspec.structs import replace
+
+from domain.catalogue.models import Estimation
 from domain.ids import OwnerId
+from domain.quotas.models import QuotaRules
+from domain.quotas.settlement import RELEASED, BillingOutcome, Settlement, settle
 from domain.telemetry.ports import Counted, Telemetry
-from domain.turns.models import LeasedTurn, TurnResult, TurnState, UsageSource
+from domain.turns.models import LeasedTurn, Remains, TurnResult, TurnState
 from domain.turns.ports import Leases, TurnTx
+from domain.turns.usage import NOTHING_USED, ResolvedUsage, resolve_usage
 from domain.unit_of_work import UnitOfWork
 
 _log = logging.getLogger(__name__)
@@ -22,12 +28,16 @@ class Reaper:
         begin: UnitOfWork[TurnTx],
         owner: OwnerId,
         lease: timedelta,
+        budgets: Estimation,
+        rules: QuotaRules,
         telemetry: Telemetry,
     ) -> None:
         self._leases = leases
         self._begin = begin
         self._owner = owner
         self._lease = lease
+        self._budgets = budgets
+        self._rules = rules
         self._telemetry = telemetry
 
     async def sweep(self) -> None:
@@ -44,14 +54,32 @@ class Reaper:
 
     async def _end(self, turn: LeasedTurn) -> None:
         async with self._begin(turn.scope) as tx:
-            text = await tx.turns.saved_text(turn.turn_id)
-            ended = await tx.turns.finish(turn.turn_id, turn.chat_id, turn.owner_epoch, _orphaned(turn, text))
+            remains = await tx.turns.remains(turn.turn_id)
+            usage, settlement = self._charge(remains)
+            result = _orphaned(turn, remains.text, usage, settlement)
+            ended = await tx.turns.finish(turn.turn_id, turn.chat_id, turn.owner_epoch, result)
         if ended:
             self._telemetry.count(Counted.ORPHAN_FINALIZED)
             _log.info("orphan_ended", extra={"turn_id": str(turn.turn_id)})
 
+    def _charge(self, remains: Remains) -> tuple[ResolvedUsage, Settlement]:
+        """Estimated from what was saved if a provider may have been called; what it reported is lost with the owner."""
+        hold = remains.hold
+        if hold is None:
+            return NOTHING_USED, RELEASED
+        usage = resolve_usage(
+            None,
+            called=remains.was_called,
+            prompt_estimate=hold.estimated_input_tokens,
+            generated_bytes=len(remains.text.encode()),
+            max_output_tokens=hold.max_output_tokens,
+            budgets=replace(self._budgets, generation_floor=hold.generation_floor),
+        )
+        tolerance_pct = self._rules.overshoot_tolerance_pct
+        return usage, settle(hold, usage.source, usage.input_tokens, usage.output_tokens, tolerance_pct)
 
-def _orphaned(turn: LeasedTurn, text: str) -> TurnResult:
+
+def _orphaned(turn: LeasedTurn, text: str, usage: ResolvedUsage, settlement: Settlement) -> TurnResult:
     """Whoever asked for a cancellation gets one; everybody else learns that the server lost the turn."""
     cancelled = turn.cancel_requested
     return TurnResult(
@@ -60,9 +88,11 @@ def _orphaned(turn: LeasedTurn, text: str) -> TurnResult:
         error_code=None if cancelled else "orphan_timeout",
         text=text or None,
         citations=(),
-        usage_source=UsageSource.UNKNOWN,
-        input_tokens=0,
-        output_tokens=0,
+        usage_source=usage.source,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        settlement=settlement,
+        billing_outcome=BillingOutcome.ABORTED,
         ttft_ms=None,
         total_ms=None,
         last_number=_LAST_NUMBER,

@@ -17,7 +17,7 @@ from domain.ids import ChatId, RequestId, uuid7
 from domain.limits.rates import Rates, SendPermit
 from domain.scope import AccessScope, scope_for
 from domain.streaming.channel import Reader, Recording
-from domain.streaming.events import Done, TurnError
+from domain.streaming.events import Done, QuotaWarning, TurnError
 from domain.streaming.failures import TurnEnded, turn_error
 from domain.subject import Subject
 from domain.telemetry.ports import Counted, SpanName, Telemetry
@@ -47,6 +47,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 class UnaryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     answer: StoredAnswer
     is_new_turn: bool
+    quota_warnings: tuple[QuotaWarning, ...]
 
 
 class TurnService:
@@ -158,7 +159,7 @@ class TurnService:
             answer = await tx.turns.answer(turn.id) if turn is not None else None
         if answer is None:
             raise ChatNotFound if turn is None else RequestIdConflict(PUBLIC_STATES[turn.state])
-        return UnaryAnswer(answer=answer, is_new_turn=conversation.is_new_turn)
+        return UnaryAnswer(answer=answer, is_new_turn=conversation.is_new_turn, quota_warnings=terminal.quota_warnings)
 
 
 async def _terminal_of(reader: Reader) -> Done | TurnError | None:

@@ -5,7 +5,7 @@ import msgspec
 from domain.catalogue.models import Estimation
 from domain.context.token_estimator import estimate_output_tokens
 from domain.providers.events import Usage
-from domain.turns.models import UsageSource
+from domain.quotas.models import UsageSource
 
 _MOST_TOKENS = 10_000_000
 
@@ -14,6 +14,9 @@ class ResolvedUsage(msgspec.Struct, frozen=True, kw_only=True):
     source: UsageSource
     input_tokens: int
     output_tokens: int
+
+
+NOTHING_USED = ResolvedUsage(source=UsageSource.UNKNOWN, input_tokens=0, output_tokens=0)
 
 
 def resolve_usage(
@@ -30,7 +33,7 @@ def resolve_usage(
     An estimated answer is never longer than the `max_output_tokens` that were asked for.
     """
     if not called:
-        return ResolvedUsage(source=UsageSource.UNKNOWN, input_tokens=0, output_tokens=0)
+        return NOTHING_USED
     input_tokens = _usable(reported.input_tokens) if reported else None
     output_tokens = _usable(reported.output_tokens) if reported else None
     both_zero = input_tokens == 0 and output_tokens == 0

@@ -18,6 +18,7 @@ from domain.streaming.models import StopReason
 from domain.streaming.ports import TurnBrief
 from domain.turns.models import LeasedTurn, SavedPart
 from infra.postgres.connection_pool import ConnectionPool
+from infra.postgres.repositories.cancellations import reason_of
 from infra.postgres.transaction import TransactionLimits, transaction
 
 # A turn that is just being finalised is locked: it is passed over, so that it never delays the others.
@@ -125,12 +126,12 @@ class PostgresLeases:
     async def renew(self, owned: Sequence[TurnBrief], lease: timedelta) -> Mapping[TurnId, StopReason | None]:
         async with self._begun() as connection:
             rows = await connection.execute(_RENEW, {**_fences(owned), "lease": lease})
-            return {TurnId(row.id): _reason(row.cancel_reason) if row.cancelled else None for row in rows}
+            return {TurnId(row.id): reason_of(row.cancel_reason) if row.cancelled else None for row in rows}
 
     async def raised(self, owned: Sequence[TurnBrief]) -> Mapping[TurnId, StopReason]:
         async with self._begun() as connection:
             rows = await connection.execute(_CANCELLED, _fences(owned))
-            return {TurnId(row.id): _reason(row.cancel_reason) for row in rows}
+            return {TurnId(row.id): reason_of(row.cancel_reason) for row in rows}
 
     async def save(self, parts: Sequence[SavedPart]) -> Collection[TurnId]:
         async with self._begun() as connection:
@@ -150,14 +151,6 @@ class PostgresLeases:
                 )
                 for row in rows
             ]
-
-
-def _reason(word: str | None) -> StopReason:
-    """A newer process may know reasons that we do not; the turn ends all the same, and the others are renewed."""
-    try:
-        return StopReason(word or "")
-    except ValueError:
-        return StopReason.CANCEL_REQUESTED
 
 
 def _fences(owned: Sequence[TurnBrief]) -> dict[str, object]:

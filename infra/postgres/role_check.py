@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.postgres.unusable import DatabaseUnusable
 
-OLDEST_VERSION: Final = "0008"
-NEWEST_VERSION: Final = "0008"
+OLDEST_VERSION: Final = "0009"
+NEWEST_VERSION: Final = "0009"
 
 GLOBAL_TABLES: Final = frozenset(
     {

@@ -20,6 +20,7 @@ from infra.postgres.repositories.events import EventKeeping, PostgresEvents
 from infra.postgres.repositories.jobs import PostgresJobs
 from infra.postgres.repositories.messages import PostgresMessages
 from infra.postgres.repositories.model_overrides import PostgresModelOverrides
+from infra.postgres.repositories.quotas import PostgresQuotas
 from infra.postgres.repositories.switches import PostgresSwitches
 from infra.postgres.repositories.turn_changes import PostgresChanges
 from infra.postgres.repositories.turn_statuses import PostgresStatuses
@@ -46,6 +47,7 @@ class PostgresTransaction:
         self.turns = PostgresTurns(connection, scope)
         self.changes = PostgresChanges(connection, scope)
         self.cancellations = PostgresCancellations(connection, scope)
+        self.quotas = PostgresQuotas(connection, scope)
         self.statuses = PostgresStatuses(connection, scope)
         self.events = PostgresEvents(connection, scope, keeping)
         self.jobs = PostgresJobs(connection)

@@ -142,7 +142,8 @@ async def cancel(client: Client, chat_id: str, name: str = "latest") -> dict[str
     answer = await client.ask("POST", f"chats/{chat_id}/turns/{name}/cancel")
     assert answer.status == 200, answer
     receipt: dict[str, Any] = answer.json()
-    assert (receipt["credits_charged_micro"], receipt["credits_released_micro"]) == (0, 0)
+    assert receipt["credits_charged_micro"] >= 0 <= receipt["credits_released_micro"]
+    assert receipt["credits_charged_micro"] + receipt["credits_released_micro"] > 0
     return receipt
 
 

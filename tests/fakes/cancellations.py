@@ -28,7 +28,11 @@ class MemoryCancellations:
         if turn is None or turn.status.state is TurnState.RUNNING:
             return None
         return TurnEnding(
-            state=turn.status.state, output_tokens=turn.output_tokens, upstream_closed_ms=turn.upstream_closed_ms
+            state=turn.status.state,
+            output_tokens=turn.output_tokens,
+            upstream_closed_ms=turn.upstream_closed_ms,
+            charged_micro=0,
+            released_micro=0,
         )
 
     def _ours(self, turn_id: TurnId) -> TurnRecord | None:

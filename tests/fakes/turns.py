@@ -1,6 +1,7 @@
 """A turn without a store: what it is started with, and books that are kept in memory."""
 
 from collections.abc import Awaitable, Callable
+from datetime import date
 from uuid import UUID
 
 from anyio.lowlevel import checkpoint
@@ -11,8 +12,11 @@ from domain.catalogue.resolver import Resolution
 from domain.clock import SystemClock
 from domain.ids import ChatId, MessageId, RequestId, TenantId, TurnId, UserId
 from domain.providers.request import ProviderRequest, Purpose, UserText
+from domain.quotas.credits import Prices
+from domain.quotas.models import Hold, QuotaRules
 from domain.scope import AccessScope
 from domain.streaming.events import Done, TurnError
+from domain.streaming.models import StopReason
 from domain.streaming.ports import Closing, OnDisconnect, TurnBrief
 from domain.telemetry.trace_context import TraceContext
 from domain.turns.outcome import result_of, terminal_of
@@ -30,6 +34,19 @@ REQUEST = ProviderRequest(
 )
 
 
+A_HOLD = Hold(
+    credits_micro=4_216,
+    tier=MODEL.tier,
+    prices=Prices(input_multiplier_micro=1_000_000, output_multiplier_micro=1_000_000),
+    estimated_input_tokens=120,
+    max_output_tokens=MODEL.max_output_tokens,
+    generation_floor=50,
+    day=date(2026, 3, 31),
+    month=date(2026, 3, 1),
+    in_tenant_buckets=False,
+)
+
+
 def a_brief(*, turn: int = 1, on_disconnect: OnDisconnect = OnDisconnect.CANCEL, model: ModelSpec = MODEL) -> TurnBrief:
     return TurnBrief(
         turn_id=TurnId(UUID(int=turn)),
@@ -40,7 +57,7 @@ def a_brief(*, turn: int = 1, on_disconnect: OnDisconnect = OnDisconnect.CANCEL,
         epoch=1,
         on_disconnect=on_disconnect,
         resolution=Resolution(selected_model=model.id, effective=model),
-        prompt_tokens_estimate=120,
+        hold=A_HOLD,
         trace=TRACE,
         started=SystemClock().monotonic(),
     )
@@ -51,7 +68,7 @@ def resolved(brief: TurnBrief, resolution: Resolution) -> TurnBrief:
 
 
 class MemoryBooks:
-    """Fills the port EndOfTurn: tells what the real one tells, after `commit` has returned."""
+    """Fills the port Books: tells what the real one tells, after `commit` has returned."""
 
     def __init__(self, commit: Callable[[], Awaitable[object]] = checkpoint) -> None:
         self.closings: list[Closing] = []
@@ -62,4 +79,7 @@ class MemoryBooks:
         self.closings.append(closing)
         await self._commit()
         self.committed += 1
-        return terminal_of(closing, result_of(closing, Estimation(), SystemClock()))
+        return terminal_of(closing, result_of(closing, Estimation(), QuotaRules(), SystemClock()), ())
+
+    async def may_call(self, brief: TurnBrief) -> StopReason | None:
+        return None

@@ -6,6 +6,7 @@ from typing import Any, Final
 import asyncpg
 
 from infra.postgres.audit.checks import ROW_CHECKS
+from tests.harness.credit_checks import CREDIT_CHECKS
 from tests.harness.eventually import eventually
 from tests.harness.rows import connected
 from tests.harness.sse_client import EventStream
@@ -16,6 +17,7 @@ _ENDED_BY_A_REAPER: Final = 2**31 - 1
 """Its number of the last event: it does not know how far the lost owner had told."""
 
 _NONE_RUNS: Final = "SELECT NOT EXISTS (SELECT FROM mini_chat.chat_turns WHERE state = 'running')"
+_CHECKS: Final = ROW_CHECKS | CREDIT_CHECKS
 
 _TOLD: Final = """
     SELECT turn.state, turn.error_code, turn.finish_reason, turn.last_event_id, message.content,
@@ -32,7 +34,7 @@ async def audit(superuser_dsn: str, streams: Iterable[EventStream]) -> None:
     """Waits until no turn runs, then fails with everything that is wrong with the rows or with what was sent."""
     async with connected(superuser_dsn) as connection:
         await eventually(lambda: connection.fetchval(_NONE_RUNS), within_s=SETTLES_WITHIN_S)
-        faults = [f"{name}: {rows}" for name, query in ROW_CHECKS.items() if (rows := await connection.fetch(query))]
+        faults = [f"{name}: {rows}" for name, query in _CHECKS.items() if (rows := await connection.fetch(query))]
         for stream in streams:
             faults += stream.faults()
             faults += await _contradictions(connection, stream)

@@ -17,8 +17,9 @@ from domain.limits.rates import Quotas, Rates
 from domain.limits.turn_caps import TurnCaps
 from domain.messages.service import MessageService
 from domain.providers.ports import Provider
+from domain.quotas.models import QuotaRules
 from domain.streaming.channel import Reader
-from domain.streaming.events import Numbered
+from domain.streaming.events import Done, Numbered
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
 from domain.subject import AuthMethod, Subject
@@ -26,7 +27,9 @@ from domain.switches.board import Switchboard
 from domain.telemetry.ports import SilentTelemetry
 from domain.telemetry.trace_context import new_trace
 from domain.turns.admission import Admission
+from domain.turns.books import TurnBooks
 from domain.turns.bus import Inbox, StopTurn
+from domain.turns.calling import CallMark
 from domain.turns.cancel_watch import CancelWatch
 from domain.turns.cancellation import Cancellation, stopping_when_told
 from domain.turns.chat_gone import stopping_when_chat_goes
@@ -50,6 +53,7 @@ from infra.postgres.unit_of_work import PostgresUnitOfWork
 from tests.fakes.limits import unlimited
 from tests.fakes.providers import OneProvider
 
+RULES = QuotaRules()
 MODEL = ModelSpec(id="test-model", provider_id="test", provider_model_id="remote", is_default=True)
 
 
@@ -88,9 +92,9 @@ class Engine(msgspec.Struct, kw_only=True):
         return await self.turns.change(who, command, new_trace())
 
 
-def a_user() -> Subject:
+def a_user(*, tenant_id: TenantId | None = None) -> Subject:
     return Subject(
-        tenant_id=TenantId(uuid4()),
+        tenant_id=tenant_id or TenantId(uuid4()),
         user_id=UserId(uuid4()),
         roles=frozenset({"user"}),
         features=frozenset({LICENCE_FEATURE}),
@@ -113,6 +117,12 @@ async def read_all(reader: Reader) -> list[Numbered]:
     return events
 
 
+def told_again(event: Numbered) -> Numbered:
+    """As a replay tells it: what is left of the credits is told to the first readers alone."""
+    number, told = event
+    return number, msgspec.structs.replace(told, quota_warnings=()) if isinstance(told, Done) else told
+
+
 @asynccontextmanager
 async def running_engine(
     dsn: str,
@@ -126,6 +136,8 @@ async def running_engine(
     clock: Clock | None = None,
     rates: Rates | None = None,
     caps: Quotas | None = None,
+    rules: QuotaRules = RULES,
+    models: tuple[ModelSpec, ...] = (MODEL,),
 ) -> AsyncIterator[Engine]:
     pools = create_pools(
         dsn,
@@ -145,6 +157,8 @@ async def running_engine(
         clock or SystemClock(),
         rates or unlimited(),
         TurnCaps(caps or Quotas(), SilentTelemetry()),
+        rules,
+        models,
     )
     try:
         await board.refresh()
@@ -167,14 +181,17 @@ def _assembled(
     clock: Clock,
     rates: Rates,
     caps: TurnCaps,
+    rules: QuotaRules,
+    models: tuple[ModelSpec, ...],
 ) -> Engine:
     telemetry, policy, budgets = SilentTelemetry(), Policy(), Estimation()
-    owner, catalogue = OwnerId(uuid4()), FixedCatalogue(MODEL)
+    owner, catalogue = OwnerId(uuid4()), FixedCatalogue(*models)
     begin = PostgresUnitOfWork(pools.requests, TransactionLimits())
     begin_reserved = PostgresUnitOfWork(pools.reserved, TransactionLimits())
     leases = PostgresLeases(pools.reserved, TransactionLimits())
-    finaliser = TurnFinaliser(begin_reserved, budgets, finalise_deadline, lease, clock, telemetry)
-    supervisor = TurnSupervisor(finaliser, limits, clock.monotonic, telemetry)
+    finaliser = TurnFinaliser(begin_reserved, budgets, rules, finalise_deadline, lease, clock, telemetry)
+    books = TurnBooks(CallMark(begin, finalise_deadline), finaliser)
+    supervisor = TurnSupervisor(books, limits, clock.monotonic, telemetry)
     enforcement = SwitchEnforcement(supervisor, board, clock)
 
     inbox = Inbox()
@@ -189,7 +206,7 @@ def _assembled(
         turns=TurnService(
             begin,
             policy,
-            Admission(begin, catalogue, SwitchGate(board, clock), supervisor, budgets, recent_turns=20),
+            Admission(begin, catalogue, SwitchGate(board, clock), supervisor, budgets, recent_turns=20, rules=rules),
             Opening(begin, supervisor, enforcement, OneProvider(provider), owner, lease, caps, clock),
             rates,
             clock,
@@ -198,7 +215,7 @@ def _assembled(
         removal=TurnRemoval(begin, policy, clock),
         statuses=TurnStatuses(begin, policy),
         beat=LeaseBeat(supervisor, leases, begin_reserved, lease, timedelta(seconds=30), clock, telemetry),
-        reaper=Reaper(leases, begin_reserved, owner, lease, telemetry),
+        reaper=Reaper(leases, begin_reserved, owner, lease, budgets, rules, telemetry),
         cancellation=Cancellation(begin_reserved, begin, policy, supervisor, bus, receipt_wait, telemetry),
         cancel_watch=CancelWatch(supervisor, leases, bus),
         board=board,

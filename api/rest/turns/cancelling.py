@@ -23,8 +23,8 @@ class CancelReceiptOut(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     upstream_closed_ms: int | None
     tokens_generated: int
-    credits_charged_micro: int = 0
-    credits_released_micro: int = 0
+    credits_charged_micro: int
+    credits_released_micro: int
 
     @classmethod
     def of(cls, receipt: CancelReceipt) -> Self:
@@ -32,6 +32,8 @@ class CancelReceiptOut(msgspec.Struct, frozen=True, kw_only=True):
             state=PUBLIC_STATES[receipt.state],
             upstream_closed_ms=receipt.upstream_closed_ms,
             tokens_generated=receipt.tokens_generated,
+            credits_charged_micro=receipt.charged_micro,
+            credits_released_micro=receipt.released_micro,
         )
 
 

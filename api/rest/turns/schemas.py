@@ -14,7 +14,7 @@ from api.rest.wire_types import Id
 from domain.chats.service import ChatDraft
 from domain.errors import InvalidRequest
 from domain.ids import ChatId, RequestId
-from domain.streaming.events import Timing, TokenUsage
+from domain.streaming.events import QuotaWarning, Timing, TokenUsage
 from domain.streaming.ports import OnDisconnect
 from domain.turns.models import SendCommand, TurnName
 from domain.turns.mutations import ChangeCommand
@@ -106,7 +106,7 @@ class MessageResultOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     quota_decision: str
     downgrade_from: str | None = None
     downgrade_reason: str | None = None
-    quota_warnings: tuple[()]
+    quota_warnings: tuple[QuotaWarning, ...]
     finish_reason: str
     timing: Timing
 
@@ -125,7 +125,7 @@ class MessageResultOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
             quota_decision=done.quota_decision,
             downgrade_from=done.downgrade_from,
             downgrade_reason=done.downgrade_reason,
-            quota_warnings=done.quota_warnings,
+            quota_warnings=unary.quota_warnings,
             finish_reason=done.finish_reason,
             timing=done.timing,
         )

@@ -1,10 +1,10 @@
 """The ground all mapped tables stand on: the schema, the column types, the tenant first in every key."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, MetaData, Text, Uuid
+from sqlalchemy import BigInteger, Date, DateTime, MetaData, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -20,6 +20,7 @@ class Base(DeclarativeBase):
         str: Text(),
         int: BigInteger(),
         datetime: DateTime(timezone=True),
+        date: Date(),
         dict[str, Any]: JSONB(),
         list[dict[str, Any]]: JSONB(),
     }

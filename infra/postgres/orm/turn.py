@@ -1,6 +1,6 @@
 """One attempt to answer one message: who drives it, until when, and how it ended."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKeyConstraint, Index, Integer, SmallInteger, UniqueConstraint, text
@@ -97,3 +97,22 @@ class TurnRow(TenantRow):
 
     retryable: Mapped[bool | None]
     retry_after_ms: Mapped[int | None] = mapped_column(Integer)
+
+    tier: Mapped[str | None]
+    policy_version: Mapped[int | None]
+    in_mult_micro: Mapped[int | None]
+    out_mult_micro: Mapped[int | None]
+    est_input_tokens: Mapped[int | None]
+    generation_floor: Mapped[int | None] = mapped_column(Integer)
+    reserved_micro: Mapped[int | None]
+    period_day: Mapped[date | None]
+    period_month: Mapped[date | None]
+    tenant_bucket: Mapped[bool | None]
+    web_search_held: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    code_interpreter_held: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    provider_started_at: Mapped[datetime | None]
+
+    settlement: Mapped[str | None]
+    billing_outcome: Mapped[str | None]
+    settled_micro: Mapped[int | None]
+    capped: Mapped[bool | None]

@@ -6,6 +6,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import TurnId
+from domain.quotas.settlement import released_micro
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
 from domain.turns.models import TurnEnding, TurnState
@@ -23,8 +24,22 @@ _REQUEST: Final = Prepared(
     .returning(TurnRow.id)
 )
 _ENDING: Final = Prepared(
-    select(TurnRow.state, TurnRow.output_tokens, TurnRow.upstream_closed_ms).where(OUR_TURN, ~_IS_RUNNING)
+    select(
+        TurnRow.state,
+        TurnRow.output_tokens,
+        TurnRow.upstream_closed_ms,
+        TurnRow.settled_micro,
+        TurnRow.reserved_micro,
+    ).where(OUR_TURN, ~_IS_RUNNING)
 )
+
+
+def reason_of(word: str | None) -> StopReason:
+    """A newer process may know reasons that we do not; the turn ends all the same, and the others are renewed."""
+    try:
+        return StopReason(word or "")
+    except ValueError:
+        return StopReason.CANCEL_REQUESTED
 
 
 class PostgresCancellations:
@@ -45,6 +60,8 @@ class PostgresCancellations:
             state=TurnState(row["state"]),
             output_tokens=row["output_tokens"] or 0,
             upstream_closed_ms=row["upstream_closed_ms"],
+            charged_micro=row["settled_micro"] or 0,
+            released_micro=released_micro(row["reserved_micro"] or 0, row["settled_micro"] or 0),
         )
 
     def _named(self, turn_id: TurnId) -> dict[str, object]:

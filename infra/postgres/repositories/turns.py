@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     ColumnElement,
     CursorResult,
@@ -21,8 +22,11 @@ from sqlalchemy import (
     Row,
     ScalarSelect,
     Text,
+    Uuid,
     and_,
+    bindparam,
     case,
+    column,
     exists,
     extract,
     func,
@@ -33,24 +37,31 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import INTERVAL, JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from domain.catalogue.models import Tier
 from domain.chats.models import NewChat
 from domain.ids import ChatId, MessageId, RequestId, TurnId
 from domain.limits.turn_caps import RunningTurns
 from domain.messages.models import Role
 from domain.providers.events import Citation, Finish
+from domain.quotas.credits import Prices
+from domain.quotas.limits import UNLIMITED_MICRO
+from domain.quotas.models import Hold
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
 from domain.turns.models import (
     Exchange,
     Fence,
+    Founding,
     Gate,
     NewTurn,
+    Remains,
     StoredAnswer,
     StoredFailure,
     TurnKind,
@@ -60,13 +71,16 @@ from domain.turns.models import (
 )
 from infra.postgres.connection_pool import driver_of
 from infra.postgres.orm.chat import ChatRow
+from infra.postgres.orm.ledger_entry import LedgerEntryRow
 from infra.postgres.orm.message import MessageRow
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.orm.turn_part import TurnPartRow
 from infra.postgres.prepared import Prepared, json_text
 from infra.postgres.repositories.bound import OUR_CHAT, OUR_LIVE_CHAT, OUR_TURN, OUR_TURNS, TENANT, USER
 from infra.postgres.repositories.bound import bound as _b
+from infra.postgres.repositories.cancellations import reason_of
 from infra.postgres.repositories.messages import MESSAGE_COLUMNS, message_of
+from infra.postgres.repositories.quotas import STANDING, standing_of
 
 _MESSAGES_PER_TURN: Final = 2
 _FIRST_SEQ: Final = 1
@@ -100,15 +114,19 @@ _GATE: Final = Prepared(
         _Same.body_fingerprint,
         _Same.deleted_at,
         _Running.request_id.label("running_request_id"),
+        *STANDING,
     )
     .outerjoin(_Same, and_(_in_chat(_Same), _Same.request_id == _b("request_id")))
     .outerjoin(_Running, and_(_in_chat(_Running), _Running.state == TurnState.RUNNING.value))
     .where(OUR_LIVE_CHAT)
 )
 
-_CREATED_BY: Final = Prepared(
-    select(TurnRow.id, TurnRow.chat_id, TurnRow.state, TurnRow.body_fingerprint, TurnRow.deleted_at).where(
-        OUR_TURNS, TurnRow.request_id == _b("request_id"), TurnRow.kind == TurnKind.CREATE_SEND.value
+_FOUNDING: Final = Prepared(
+    select(TurnRow.id, TurnRow.chat_id, TurnRow.state, TurnRow.body_fingerprint, TurnRow.deleted_at, *STANDING)
+    .select_from(select(literal(1, Integer()).label("always")).subquery())
+    .outerjoin(
+        TurnRow,
+        and_(OUR_TURNS, TurnRow.request_id == _b("request_id"), TurnRow.kind == TurnKind.CREATE_SEND.value),
     )
 )
 
@@ -199,6 +217,30 @@ _said = (
     )
     .cte("said")
 )
+_noted = (
+    insert(LedgerEntryRow)
+    .values(
+        tenant_id=TENANT,
+        user_id=USER,
+        kind="reserve",
+        model=_b("effective_model"),
+        credits_micro=_b("reserved_micro"),
+        **{
+            name: _b(name)
+            for name in (
+                "turn_id",
+                "chat_id",
+                "request_id",
+                "tier",
+                "tenant_bucket",
+                "period_day",
+                "period_month",
+                "policy_version",
+            )
+        },
+    )
+    .cte("noted")
+)
 _opened = (
     insert(TurnRow)
     .values(
@@ -228,11 +270,21 @@ _opened = (
                 "downgrade_reason",
                 "max_output_tokens",
                 "web_search",
+                "tier",
+                "policy_version",
+                "in_mult_micro",
+                "out_mult_micro",
+                "est_input_tokens",
+                "generation_floor",
+                "reserved_micro",
+                "period_day",
+                "period_month",
+                "tenant_bucket",
             )
         },
     )
     .returning(*_RUNNING_TURNS)
-    .add_cte(_said)
+    .add_cte(_said, _noted)
 )
 _OPEN: Final = Prepared(_opened)
 _OPEN_IN_NEW_CHAT: Final = Prepared(_opened.add_cte(_founded))
@@ -267,6 +319,13 @@ _is_kept = or_(
     and_(_locked.c.deleted_at.is_(None), TurnRow.cancel_reason.is_distinct_from(StopReason.CHAT_DELETED.value)),
     not_(_b("is_partial", Boolean())),
 )
+
+
+def _if_held(value: BindParameter[Any]) -> ColumnElement[Any]:
+    """Turns of a process that knew no credits hold nothing, and are not settled."""
+    return case((TurnRow.reserved_micro.is_not(None), value))
+
+
 _ended = (
     update(TurnRow)
     .where(
@@ -291,14 +350,12 @@ _ended = (
         retryable=_b("retryable"),
         retry_after_ms=_b("retry_after_ms"),
         upstream_closed_ms=_b("upstream_closed_ms", Integer()),
+        settlement=_if_held(_b("settlement", Text())),
+        billing_outcome=_if_held(_b("billing_outcome", Text())),
+        settled_micro=_if_held(_b("settled_micro", BigInteger())),
+        capped=_if_held(_b("capped", Boolean())),
     )
-    .returning(
-        TurnRow.id,
-        TurnRow.request_id,
-        TurnRow.user_seq,
-        TurnRow.assistant_message_id,
-        TurnRow.effective_model,
-    )
+    .returning(*TurnRow.__table__.c)
     .cte("ended")
 )
 _answer: dict[str, ColumnElement[Any]] = {
@@ -319,13 +376,58 @@ _answer: dict[str, ColumnElement[Any]] = {
 }
 _stored = _ended.c.assistant_message_id.is_not(None)
 _answered = insert(MessageRow).from_select(list(_answer), select(*_answer.values()).where(_stored)).cte("answered")
+# In the order in which holds are taken. A row that went missing is made again rather than keep a turn from its end.
+_charged = (
+    text("""
+    INSERT INTO mini_chat.quota_buckets AS present (tenant_id, subject_id, period_type, period_start, bucket,
+        limit_micro, spent_micro, calls, input_tokens, output_tokens)
+    SELECT ended.tenant_id, holder.subject_id, period.type, period.start, kind.name, :b_unlimited_micro,
+        ended.settled_micro, (ended.settlement <> 'released')::integer,
+        CASE kind.name WHEN 'total' THEN ended.input_tokens ELSE 0 END,
+        CASE kind.name WHEN 'total' THEN ended.output_tokens ELSE 0 END
+    FROM ended
+    CROSS JOIN LATERAL (
+        VALUES (ended.user_id, true), ('00000000-0000-0000-0000-000000000000'::uuid, ended.tenant_bucket)
+    ) AS holder (subject_id, counts)
+    CROSS JOIN LATERAL (VALUES ('daily', ended.period_day), ('monthly', ended.period_month)) AS period (type, start)
+    CROSS JOIN LATERAL (VALUES ('total', true), ('tier:premium', ended.tier = 'premium')) AS kind (name, counts)
+    WHERE ended.reserved_micro IS NOT NULL AND holder.counts AND kind.counts
+    ORDER BY holder.subject_id, period.type, period.start, kind.name
+    ON CONFLICT (tenant_id, subject_id, period_type, period_start, bucket) DO UPDATE
+    SET reserved_micro = greatest(present.reserved_micro - (SELECT reserved_micro FROM ended), 0),
+        spent_micro = present.spent_micro + excluded.spent_micro,
+        calls = present.calls + excluded.calls,
+        input_tokens = present.input_tokens + excluded.input_tokens,
+        output_tokens = present.output_tokens + excluded.output_tokens,
+        updated_at = now()
+    RETURNING bucket
+    """)
+    .bindparams(bindparam("b_unlimited_micro", UNLIMITED_MICRO, BigInteger()))
+    .columns(column("bucket", Text()))
+    .cte("charged")
+)
+_entered = (
+    text("""
+    INSERT INTO mini_chat.ledger_entries (tenant_id, id, kind, turn_id, chat_id, request_id, user_id, model, tier,
+        outcome, usage_source, input_tokens, output_tokens, credits_micro, released_micro, tenant_bucket, period_day,
+        period_month, policy_version)
+    SELECT tenant_id, id, 'settle', id, chat_id, request_id, user_id, effective_model, tier, state, usage_source,
+        input_tokens, output_tokens, settled_micro, reserved_micro, tenant_bucket, period_day, period_month,
+        policy_version
+    FROM ended
+    WHERE reserved_micro IS NOT NULL
+    RETURNING id
+    """)
+    .columns(column("id", Uuid()))
+    .cte("entered")
+)
 # What had been saved of the answer goes with the running turn: a trigger sees parts that this statement does not.
 _FINISH: Final = Prepared(
     update(ChatRow)
     .where(OUR_CHAT, exists(select(_ended.c.id)))
     .values(updated_at=func.now())
     .returning(ChatRow.id)
-    .add_cte(_ended, _answered)
+    .add_cte(_ended, _answered, _charged, _entered)
 )
 
 _FENCE: Final = Prepared(select(TurnRow.state, TurnRow.owner_epoch, TurnRow.error_code).where(OUR_TURN))
@@ -363,12 +465,47 @@ _FAILURE: Final = (
     .where(OUR_TURN, TurnRow.state.in_((TurnState.FAILED.value, TurnState.CANCELLED.value)))
 )
 
-_SAVED_TEXT: Final = select(
-    func.string_agg(
-        TurnPartRow.body,
-        aggregate_order_by(literal_column("''"), TurnPartRow.owner_epoch, TurnPartRow.part_no),
+_saved_text = (
+    select(
+        func.string_agg(
+            TurnPartRow.body,
+            aggregate_order_by(literal_column("''"), TurnPartRow.owner_epoch, TurnPartRow.part_no),
+        )
     )
-).where(TurnPartRow.tenant_id == TENANT, TurnPartRow.turn_id == _b("turn_id"))
+    .where(TurnPartRow.tenant_id == TurnRow.tenant_id, TurnPartRow.turn_id == TurnRow.id)
+    .scalar_subquery()
+)
+_REMAINS: Final = select(
+    _saved_text.label("text"),
+    TurnRow.provider_started_at.is_not(None).label("was_called"),
+    TurnRow.reserved_micro,
+    TurnRow.tier,
+    TurnRow.in_mult_micro,
+    TurnRow.out_mult_micro,
+    TurnRow.est_input_tokens,
+    TurnRow.max_output_tokens,
+    TurnRow.generation_floor,
+    TurnRow.period_day,
+    TurnRow.period_month,
+    TurnRow.tenant_bucket,
+    TurnRow.policy_version,
+).where(OUR_TURN)
+
+# Without waiting for the disk: should the server die within the second, the turn is released instead of charged.
+_MARK_CALLED: Final = Prepared(
+    update(TurnRow)
+    .where(OUR_TURN, TurnRow.state == TurnState.RUNNING.value, TurnRow.owner_epoch == _b("epoch"))
+    .values(
+        provider_started_at=case(
+            (TurnRow.cancel_requested_at.is_(None), func.coalesce(TurnRow.provider_started_at, func.now()))
+        )
+    )
+    .returning(
+        TurnRow.cancel_requested_at.is_not(None).label("is_cancelled"),
+        TurnRow.cancel_reason,
+        func.set_config("synchronous_commit", "off", True),
+    )
+)
 
 
 class PostgresTurns:
@@ -395,11 +532,14 @@ class PostgresTurns:
             revision=row["revision"],
             same_request=None if row["id"] is None else _summary(row, chat_id, request_id),
             running_request_id=row["running_request_id"],
+            standing=standing_of(row),
         )
 
-    async def created_by(self, request_id: RequestId) -> TurnSummary | None:
-        row = await self._one(_CREATED_BY, request_id=request_id)
-        return None if row is None else _summary(row, ChatId(row["chat_id"]), request_id)
+    async def founding(self, request_id: RequestId) -> Founding:
+        row = await self._one(_FOUNDING, request_id=request_id)
+        assert row is not None  # noqa: S101 - the left side of the join is always there
+        created = None if row["id"] is None else _summary(row, ChatId(row["chat_id"]), request_id)
+        return Founding(created=created, standing=standing_of(row))
 
     async def history(
         self, chat_id: ChatId, newest: int, max_bytes: int, without: TurnId | None = None
@@ -460,8 +600,19 @@ class PostgresTurns:
             last_number=row.last_event_id,
         )
 
-    async def saved_text(self, turn_id: TurnId) -> str:
-        return (await self._run(_SAVED_TEXT, turn_id=turn_id)).scalar_one() or ""
+    async def mark_called(self, turn_id: TurnId, epoch: int) -> StopReason | None:
+        row = await self._one(_MARK_CALLED, turn_id=turn_id, epoch=epoch)
+        if row is None:
+            return StopReason.LEASE_LOST
+        return reason_of(row["cancel_reason"]) if row["is_cancelled"] else None
+
+    async def remains(self, turn_id: TurnId) -> Remains:
+        row = (await self._run(_REMAINS, turn_id=turn_id)).one()
+        return Remains(
+            text=row.text or "",
+            was_called=row.was_called,
+            hold=None if row.reserved_micro is None else _hold(row),
+        )
 
     async def _one(self, statement: Prepared, **values: object) -> asyncpg.Record | None:
         return await statement.one(driver_of(self._connection), _bound({**self._ours, **values}))
@@ -476,7 +627,7 @@ def _running_turns(row: asyncpg.Record | None) -> RunningTurns:
 
 
 def _opening(turn: NewTurn, user_seq: int, lease: timedelta) -> dict[str, object]:
-    brief, resolution = turn.brief, turn.brief.resolution
+    brief, resolution, hold = turn.brief, turn.brief.resolution, turn.brief.hold
     return {
         "turn_id": brief.turn_id,
         "chat_id": brief.chat_id,
@@ -499,7 +650,17 @@ def _opening(turn: NewTurn, user_seq: int, lease: timedelta) -> dict[str, object
         "provider_id": resolution.effective.provider_id,
         "quota_decision": resolution.decision,
         "downgrade_reason": resolution.downgrade_reason,
-        "max_output_tokens": resolution.effective.max_output_tokens,
+        "max_output_tokens": hold.max_output_tokens,
+        "tier": hold.tier,
+        "policy_version": hold.policy_version,
+        "in_mult_micro": hold.prices.input_multiplier_micro,
+        "out_mult_micro": hold.prices.output_multiplier_micro,
+        "est_input_tokens": hold.estimated_input_tokens,
+        "generation_floor": hold.generation_floor,
+        "reserved_micro": hold.credits_micro,
+        "period_day": hold.day,
+        "period_month": hold.month,
+        "tenant_bucket": hold.in_tenant_buckets,
     }
 
 
@@ -521,7 +682,26 @@ def _ending(result: TurnResult) -> dict[str, object]:
         "retryable": result.retryable,
         "retry_after_ms": result.retry_after_ms,
         "upstream_closed_ms": result.upstream_closed_ms,
+        "settlement": result.settlement.method,
+        "billing_outcome": result.billing_outcome,
+        "settled_micro": result.settlement.charged_micro,
+        "capped": result.settlement.capped,
     }
+
+
+def _hold(row: Row[*tuple[Any, ...]]) -> Hold:
+    return Hold(
+        credits_micro=row.reserved_micro,
+        tier=Tier(row.tier),
+        prices=Prices(input_multiplier_micro=row.in_mult_micro, output_multiplier_micro=row.out_mult_micro),
+        estimated_input_tokens=row.est_input_tokens,
+        max_output_tokens=row.max_output_tokens,
+        generation_floor=row.generation_floor,
+        day=row.period_day,
+        month=row.period_month,
+        in_tenant_buckets=row.tenant_bucket,
+        policy_version=row.policy_version,
+    )
 
 
 def _summary(row: asyncpg.Record, chat_id: ChatId, request_id: RequestId) -> TurnSummary:

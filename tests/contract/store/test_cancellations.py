@@ -36,7 +36,7 @@ async def test_an_ended_turn_is_left_as_it_is_and_tells_how_it_ended(store: Stor
     await request(store, ann, turn_id, StopReason.CANCEL_REQUESTED)
     assert await store.cancel_reason(ann, turn_id) is None
     assert await ending(store, ann, turn_id) == TurnEnding(
-        state=TurnState.FAILED, output_tokens=0, upstream_closed_ms=None
+        state=TurnState.FAILED, output_tokens=0, upstream_closed_ms=None, charged_micro=0, released_micro=0
     )
 
 

@@ -75,7 +75,10 @@ async def test_the_flag_is_written_and_the_receipt_tells_what_the_row_says(datab
         state=TurnState.CANCELLED,
         upstream_closed_ms=turn["upstream_closed_ms"],
         tokens_generated=turn["output_tokens"],
+        charged_micro=turn["settled_micro"],
+        released_micro=turn["reserved_micro"] - turn["settled_micro"],
     )
+    assert receipt.charged_micro > 0
     assert receipt.upstream_closed_ms is not None
     assert receipt.tokens_generated > 0
     assert await answers_of(database, chat_id) == [Answer("Once upon ", is_partial=True)]
@@ -126,7 +129,8 @@ async def test_a_turn_without_a_connection_tells_no_closing(database: Database) 
         await engine.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
         with anyio.fail_after(5):
             receipt = await engine.cancellation.cancel(who, chat_id, LATEST)
-    assert receipt == CancelReceipt(state=TurnState.CANCELLED)
+    held_micro = (await only_turn(database, chat_id))["reserved_micro"]
+    assert receipt == CancelReceipt(state=TurnState.CANCELLED, released_micro=held_micro)
     assert await answers_of(database, chat_id) == []
 
 

@@ -31,7 +31,7 @@ from domain.telemetry.trace_context import new_trace
 from domain.turns.models import LATEST, TurnName, TurnState
 from domain.turns.service import Conversation
 from tests.fakes.providers import FunctionProvider, saying
-from tests.harness.engine import Engine, a_chat, a_key, a_user, read_all, running_engine
+from tests.harness.engine import Engine, a_chat, a_key, a_user, read_all, running_engine, told_again
 from tests.harness.postgres import Database
 from tests.integration.turns.books import messages_of, turns_of
 
@@ -206,7 +206,7 @@ async def test_a_change_under_its_key_is_told_again(
     first = await read_all((await engine.change(who, chat_id, turn, content, request_id=key)).reader)
     again = await engine.change(who, chat_id, turn, content, request_id=key, on_disconnect=OnDisconnect.CONTINUE)
     assert not again.is_new_turn
-    assert (await read_all(again.reader))[-1] == first[-1]
+    assert (await read_all(again.reader))[-1] == told_again(first[-1])
     assert len(provider.requests) == 2
     assert (await engine.statuses.read(who, chat_id, LATEST)).request_id == key
 

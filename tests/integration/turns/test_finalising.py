@@ -58,7 +58,8 @@ class FaultyBegin:
 
 
 def finalise_through(engine: Engine, *faults: Fault, lasting: bool = False) -> FaultyBegin:
-    finaliser: Any = engine.supervisor._end_of_turn
+    books: Any = engine.supervisor._books
+    finaliser = books._finaliser
     finaliser._begin = FaultyBegin(finaliser._begin, *faults, lasting=lasting)
     begin: FaultyBegin = finaliser._begin
     return begin

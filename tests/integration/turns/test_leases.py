@@ -122,7 +122,8 @@ async def test_text_saved_with_the_beats_is_what_a_reaper_stores(database: Datab
         await other.reaper.sweep()
         turn = await only_turn(database, chat_id)
         assert (turn["state"], turn["error_code"], turn["owner_epoch"]) == ("failed", "orphan_timeout", 2)
-        assert (turn["last_event_id"], turn["usage_source"]) == (2**31 - 1, "unknown")
+        assert (turn["last_event_id"], turn["usage_source"]) == (2**31 - 1, "estimated")
+        assert (turn["settlement"], turn["settled_micro"]) == ("estimated", turn["est_input_tokens"] + 50)
         assert await answers_of(database, chat_id) == [Answer("Déjà vu. ", is_partial=True)]
         assert await parts(database) == []
 

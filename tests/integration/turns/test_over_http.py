@@ -128,7 +128,7 @@ async def test_stream_and_unary_tell_the_same_turn_under_one_key(database: Datab
             f"/{chat_id}/messages:stream", content="Hello", request_id=key
         )
         assert len(world.provider.requests) == 1
-    assert again == unary | {"is_new_turn": False}
+    assert again == unary | {"is_new_turn": False, "quota_warnings": []}
     assert started == {"request_id": key, "message_id": unary["message"]["id"], "is_new_turn": False}
     assert delta == {"type": "text", "content": "a"}
     assert (done["usage"], done["timing"]) == (unary["usage"], unary["timing"])

@@ -14,7 +14,8 @@ from domain.streaming.models import StopReason
 from domain.telemetry.trace_context import new_trace
 from domain.turns.models import PUBLIC_STATES, SendCommand, TurnState
 from tests.fakes.providers import FunctionProvider, saying
-from tests.harness.engine import Engine, a_chat, a_key, a_user, read_all, running_engine
+from tests.harness.engine import Engine, a_chat, a_key, a_user, read_all, running_engine, told_again
+from tests.harness.eventually import until
 from tests.harness.postgres import Database
 from tests.integration.turns.books import Answer, answers_of, only_turn, turns_of
 from tests.integration.turns.spoken import Spoken
@@ -24,9 +25,26 @@ pytestmark = pytest.mark.postgres
 PIECES = ("a", "b", "c")
 
 
+class Announced(FunctionProvider):
+    """Says when it is called."""
+
+    def __init__(self) -> None:
+        super().__init__(saying(*PIECES, gate=self._come_to_gate))
+        self.called = anyio.Event()
+
+    async def _come_to_gate(self) -> None:
+        self.called.set()
+        await checkpoint()
+
+
 @pytest.fixture
-async def engine(database: Database) -> AsyncIterator[Engine]:
-    async with running_engine(database.dsn, FunctionProvider(saying(*PIECES, gate=checkpoint))) as engine:
+def provider() -> Announced:
+    return Announced()
+
+
+@pytest.fixture
+async def engine(database: Database, provider: Announced) -> AsyncIterator[Engine]:
+    async with running_engine(database.dsn, provider) as engine:
         yield engine
 
 
@@ -41,15 +59,17 @@ def told(event: StreamEvent) -> tuple[str, str | None]:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("reason", [StopReason.DISCONNECT, StopReason.DRAIN])
 async def test_a_stop_that_races_completion_has_one_winner_and_the_row_says_what_was_told(
-    engine: Engine, database: Database, reason: StopReason
+    engine: Engine, provider: Announced, database: Database, reason: StopReason
 ) -> None:
-    """The stop comes n turns of the loop after the start, for every n until it comes too late."""
+    """The stop comes n turns of the loop after the start or after the call, for every n until it comes too late."""
     who = a_user()
     winners: list[str] = []
     for offset in range(60):
-        chat_id = await a_chat(engine, who)
+        chat_id, provider.called = await a_chat(engine, who), anyio.Event()
         conversation = await engine.send(who, chat_id)
         (actor,) = engine.supervisor.running_turns()
+        if offset % 2:
+            await provider.called.wait()
         for _ in range(offset):
             await checkpoint()
         actor.stop(reason)
@@ -114,10 +134,10 @@ async def test_a_replay_is_answered_while_another_turn_runs(database: Database) 
             replay = await read_all(again.reader)
             with pytest.raises(GenerationInProgress) as refusal:
                 await engine.send(who, chat_id, "A third?")
-        assert replay[1:] == [(2, Delta("text", "first")), done]
+        await until(lambda: len(spoken.requests) == 2)
+        assert replay[1:] == [(2, Delta("text", "first")), told_again(done)]
         assert not again.is_new_turn
         assert refusal.value.members == {"running_request_id": str(running.request_id)}
-        assert len(spoken.requests) == 2
 
 
 async def test_a_chat_is_free_again_once_the_terminal_event_has_been_told(engine: Engine) -> None:

@@ -57,7 +57,8 @@ class Replica:
 
     async def die(self) -> None:
         """No ending that has not begun to be stored by now will ever be."""
-        finaliser: Any = self.engine.supervisor._end_of_turn
+        books: Any = self.engine.supervisor._books
+        finaliser = books._finaliser
         finaliser._begin, finaliser._deadline = _out_of_reach, timedelta(0)
         self.cancel()
         await self.ended()

@@ -8,12 +8,13 @@ from domain.catalogue.models import Estimation, ModelSpec
 from domain.catalogue.resolver import DowngradeReason, QuotaDecision, Resolution
 from domain.clock import SystemClock
 from domain.providers.events import Citation, CitationFound, Finish, ProviderEvent, TextDelta, Usage, UsageReport
+from domain.quotas.models import QuotaRules, UsageSource
 from domain.streaming.events import Done, Timing, TokenUsage, TurnError
 from domain.streaming.failures import SENTENCES
 from domain.streaming.models import INTERNAL_FAULT, INTERRUPTED, Broke, Ending, Finished, Stopped, StopReason
 from domain.streaming.ports import Closing
 from domain.streaming.transcript import Transcript
-from domain.turns.models import TurnResult, TurnState, UsageSource
+from domain.turns.models import TurnResult, TurnState
 from domain.turns.outcome import result_of, terminal_of
 from tests.fakes.turns import MODEL, TRACE, a_brief, resolved
 
@@ -38,12 +39,12 @@ def closing(ending: Ending, *events: ProviderEvent, called: bool = True) -> Clos
 
 
 def result(ending: Ending, *events: ProviderEvent, called: bool = True) -> TurnResult:
-    return result_of(closing(ending, *events, called=called), Estimation(), FrozenClock())
+    return result_of(closing(ending, *events, called=called), Estimation(), QuotaRules(), FrozenClock())
 
 
 def terminal(ending: Ending, *events: ProviderEvent) -> Done | TurnError:
     books = closing(ending, *events)
-    return terminal_of(books, result_of(books, Estimation(), FrozenClock()))
+    return terminal_of(books, result_of(books, Estimation(), QuotaRules(), FrozenClock()), ())
 
 
 FINISHED = Finished(finish=Finish.STOP, usage=USAGE)
@@ -126,7 +127,7 @@ def test_a_downgraded_turn_says_from_what_and_why() -> None:
         downgrade_reason=DowngradeReason.MODEL_DISABLED,
     )
     books = replace(books, brief=resolved(books.brief, downgrade))
-    told = terminal_of(books, result_of(books, Estimation(), FrozenClock()))
+    told = terminal_of(books, result_of(books, Estimation(), QuotaRules(), FrozenClock()), ())
     assert isinstance(told, Done)
     assert (told.effective_model, told.selected_model) == ("aurora-mini", "aurora-large")
     assert (told.quota_decision, told.downgrade_from, told.downgrade_reason) == (

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from domain.catalogue.models import Estimation
 from domain.providers.events import Usage
-from domain.turns.models import UsageSource
+from domain.quotas.models import UsageSource
 from domain.turns.usage import ResolvedUsage, resolve_usage
 
 BUDGETS = Estimation()

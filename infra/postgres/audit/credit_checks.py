@@ -1,0 +1,86 @@
+"""What must hold of the credits at any time (reliability.md, I-30 to I-35).
+
+Everything is computed again from the rows of the turns: counters and ledger have to agree with them.
+"""
+
+from typing import Final
+
+_BOOKED: Final = """
+    SELECT turn.tenant_id, holder.subject_id, period.period_type, period.period_start, kind.bucket,
+        coalesce(sum(turn.reserved_micro) FILTER (WHERE turn.state = 'running'), 0) AS reserved_micro,
+        coalesce(sum(turn.settled_micro), 0) AS spent_micro,
+        count(*) FILTER (WHERE turn.settlement <> 'released') AS calls
+    FROM mini_chat.chat_turns turn
+    CROSS JOIN LATERAL (
+        VALUES (turn.user_id, true), ('00000000-0000-0000-0000-000000000000'::uuid, turn.tenant_bucket)
+    ) AS holder (subject_id, counts)
+    CROSS JOIN LATERAL (
+        VALUES ('daily', turn.period_day), ('monthly', turn.period_month)
+    ) AS period (period_type, period_start)
+    CROSS JOIN LATERAL (VALUES ('total', true), ('tier:premium', turn.tier = 'premium')) AS kind (bucket, counts)
+    WHERE turn.reserved_micro IS NOT NULL AND holder.counts AND kind.counts
+    GROUP BY 1, 2, 3, 4, 5
+"""
+
+_PRICED: Final = """
+    SELECT turn.*,
+        ceil(input_tokens * in_mult_micro / 1000000.0) + ceil(output_tokens * out_mult_micro / 1000000.0) AS cost_micro,
+        ceil(est_input_tokens * in_mult_micro / 1000000.0)
+            + ceil(max_output_tokens * out_mult_micro / 1000000.0) AS longest_micro
+    FROM mini_chat.chat_turns turn WHERE reserved_micro IS NOT NULL
+"""
+
+CREDIT_CHECKS: Final = {
+    "bucket_that_differs_from_its_turns": f"""
+        SELECT tenant_id, subject_id, period_type, period_start, bucket, booked.spent_micro, booked.reserved_micro,
+            counted.spent_micro AS counted_spent_micro, counted.reserved_micro AS counted_reserved_micro
+        FROM ({_BOOKED}) AS booked
+        FULL JOIN (
+            SELECT bucket.*, (
+                SELECT coalesce(sum(entry.credits_micro), 0) FROM mini_chat.ledger_entries entry
+                WHERE entry.tenant_id = bucket.tenant_id AND entry.kind IN ('adjust', 'system')
+                    AND (entry.subject_id, entry.period_type, entry.period_start, entry.bucket)
+                        = (bucket.subject_id, bucket.period_type, bucket.period_start, bucket.bucket)
+            ) AS adjusted_micro
+            FROM mini_chat.quota_buckets bucket
+        ) AS counted USING (tenant_id, subject_id, period_type, period_start, bucket)
+        WHERE (counted.spent_micro - counted.adjusted_micro, counted.reserved_micro, counted.calls)
+            IS DISTINCT FROM (
+                coalesce(booked.spent_micro, 0), coalesce(booked.reserved_micro, 0), coalesce(booked.calls, 0))
+    """,  # noqa: S608 - our own text
+    "turn_with_other_than_its_entries_in_the_ledger": """
+        SELECT turn.id, turn.state, turn.reserved_micro, turn.settled_micro
+        FROM mini_chat.chat_turns turn LEFT JOIN mini_chat.ledger_entries entry
+            ON entry.tenant_id = turn.tenant_id AND entry.turn_id = turn.id
+        WHERE turn.reserved_micro IS NOT NULL
+        GROUP BY turn.tenant_id, turn.id
+        HAVING count(entry.id) <> CASE turn.state WHEN 'running' THEN 1 ELSE 2 END
+            OR count(*) FILTER (WHERE (entry.kind, entry.user_id, entry.credits_micro, entry.released_micro,
+                    entry.period_day, entry.tier)
+                = ('reserve', turn.user_id, turn.reserved_micro, 0, turn.period_day, turn.tier)) <> 1
+            OR count(*) FILTER (WHERE (entry.kind, entry.user_id, entry.credits_micro, entry.released_micro,
+                    entry.period_day, entry.tier)
+                = ('settle', turn.user_id, turn.settled_micro, turn.reserved_micro, turn.period_day, turn.tier))
+                <> CASE turn.state WHEN 'running' THEN 0 ELSE 1 END""",
+    "entry_of_the_ledger_without_its_turn": """
+        SELECT entry.id FROM mini_chat.ledger_entries entry LEFT JOIN mini_chat.chat_turns turn
+            ON turn.tenant_id = entry.tenant_id AND turn.id = entry.turn_id AND turn.reserved_micro IS NOT NULL
+        WHERE entry.kind IN ('reserve', 'settle') AND turn.id IS NULL""",
+    "hold_that_is_not_what_its_estimate_costs": f"""
+        SELECT id, reserved_micro, longest_micro FROM ({_PRICED}) AS turn WHERE reserved_micro <> longest_micro
+    """,  # noqa: S608 - our own text
+    # The highest tolerance that can be set is 150 %.
+    "charge_that_is_not_what_its_usage_costs": f"""
+        SELECT id, settlement, usage_source, cost_micro, reserved_micro, settled_micro, capped
+        FROM ({_PRICED}) AS turn
+        WHERE state <> 'running' AND ((settled_micro, usage_source) IS DISTINCT FROM (
+            CASE WHEN settlement = 'released' THEN 0 WHEN settlement = 'estimated' OR capped
+                THEN least(cost_micro, reserved_micro) ELSE cost_micro END,
+            CASE settlement WHEN 'released' THEN 'unknown' WHEN 'actual' THEN 'reported' ELSE settlement END)
+            OR settled_micro * 100 > reserved_micro * 150)
+    """,  # noqa: S608 - our own text
+    "charge_without_a_call_or_call_for_nothing": """
+        SELECT id, settlement, settled_micro, provider_started_at FROM mini_chat.chat_turns
+        WHERE reserved_micro IS NOT NULL AND state <> 'running' AND settlement <> 'released'
+            AND (provider_started_at IS NULL OR settled_micro = 0)""",
+}
