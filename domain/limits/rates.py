@@ -23,7 +23,7 @@ SENDS: Final = "sends"
 TENANT_SENDS: Final = "tenant-sends"
 ACTIVE_TURNS: Final = "active-turns"
 
-_SENDING: Final = frozenset({Action.SEND_MESSAGE, Action.RETRY_TURN, Action.EDIT_TURN})
+SENDING: Final = frozenset({Action.SEND_MESSAGE, Action.RETRY_TURN, Action.EDIT_TURN})
 _GIVEN_BACK_WITHIN_S: Final = 1
 
 
@@ -53,7 +53,7 @@ class Rates:
 
         Raises RateLimited; then the call was not counted.
         """
-        sends = action in _SENDING
+        sends = action in SENDING
         note_policies(self._of_sends if sends else self._of_calls)
         holder = user_holder(who.tenant_id, who.user_id)
         uses = [Use(self._requests, holder)] if self._requests else []

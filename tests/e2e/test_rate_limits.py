@@ -114,6 +114,7 @@ async def test_three_servers_run_no_more_turns_of_a_user_than_its_cap(tmp_path: 
         anyio.create_task_group() as tasks,
     ):
         statuses: Counter[int] = Counter()
+        more_may_run: list[int] = []
 
         async def hold(client: Client) -> None:
             async with client.opened(model="endless") as response:
@@ -121,6 +122,7 @@ async def test_three_servers_run_no_more_turns_of_a_user_than_its_cap(tmp_path: 
                 if response.status == 200:
                     policies = dict(items_of(response.headers["RateLimit-Policy"]))
                     assert policies["active-turns"] == {"q": 4, "qu": "concurrent-requests"}
+                    more_may_run.append(dict(items_of(response.headers["RateLimit"]))["active-turns"]["r"])
                     await anyio.sleep_forever()
                 assert response.headers["Retry-After"] == "1"
 
@@ -134,3 +136,4 @@ async def test_three_servers_run_no_more_turns_of_a_user_than_its_cap(tmp_path: 
         await eventually(answered, within_s=30)
         tasks.cancel_scope.cancel()
     assert statuses == {200: 4, 429: 8}
+    assert sorted(more_may_run) == [0, 1, 2, 3]

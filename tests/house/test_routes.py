@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
+from msgspec.structs import replace
 
 from api.rest.endpoint import Endpoint, declared_by
 from api.rest.gate import Gate
-from domain.auth.policy import ADMINISTRATION, Action
+from domain.auth.policy import ADMINISTRATION, Action, Policy, Role
+from domain.errors import FeatureNotLicensed
+from domain.limits.rates import SENDING
 from tests.harness.assembled import assembled_framework
+from tests.harness.engine import a_user
 
 WRITING = {
     Action.CREATE_CHAT,
@@ -112,6 +116,23 @@ def test_sends_are_the_work_a_draining_process_refuses(routes: list[Route]) -> N
         "mini_chat.retry_turn",
         "mini_chat.edit_turn",
     }
+
+
+def test_whatever_starts_a_turn_counts_as_a_send_and_nothing_else_does(routes: list[Route]) -> None:
+    for route, declared in under_v1(routes):
+        assert declared is not None
+        assert (declared.action in SENDING) == declared.starts_work, route.path
+
+
+def test_every_route_needs_the_licence_but_for_oneself_and_administration(routes: list[Route]) -> None:
+    unlicensed = replace(a_user(), roles=frozenset(Role), features=frozenset())
+    for route, declared in under_v1(routes):
+        assert declared is not None
+        if route.path.endswith("/v1/me") or "/v1/admin/" in route.path:
+            Policy().require(unlicensed, declared.action)
+        else:
+            with pytest.raises(FeatureNotLicensed):
+                Policy().require(unlicensed, declared.action)
 
 
 def test_every_route_under_v1_belongs_to_the_document(routes: list[Route]) -> None:

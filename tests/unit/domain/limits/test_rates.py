@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from uuid import UUID
 
+import anyio
 import pytest
 from msgspec.structs import replace
 
@@ -90,6 +91,17 @@ async def test_a_send_that_is_refused_on_its_way_is_given_back() -> None:
             async with limits.sending(scope_for(who)) as permit:
                 await permit.take()
                 raise ChatNotFound
+    await send(limits, who)
+
+
+async def test_a_send_whose_caller_leaves_on_its_way_is_given_back() -> None:
+    limits, who = rates(), a_user()
+    for _ in range(5):
+        with anyio.CancelScope() as call:
+            async with limits.sending(scope_for(who)) as permit:
+                await permit.take()
+                call.cancel()
+                await anyio.sleep_forever()
     await send(limits, who)
 
 
