@@ -7,6 +7,7 @@ import msgspec
 from api.rest.callers import Caution
 from api.rest.client_address import TrustedProxies
 from api.rest.cursor import Cursors
+from api.rest.jobs.controller import JobController
 from api.rest.models.administration import CatalogueController
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
@@ -45,6 +46,7 @@ from domain.limits.address_brake import AddressBrake
 from domain.limits.rates import Rates
 from domain.limits.turn_caps import TurnCaps
 from domain.messages.service import MessageService
+from domain.operations.service import JobAdministration
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
 from domain.switches.board import Switchboard
@@ -178,6 +180,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 CancelController,
                 SwitchController,
                 CatalogueController,
+                JobController,
             ),
             further_dependencies={
                 "sending": Sending(turns=turns, keep_alive=keep_alive),
@@ -188,6 +191,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 "administration": CatalogueAdministration(
                     begin, policy, listed, source, upkeep, policy_watch.tell, clock
                 ),
+                "jobs": JobAdministration(begin, policy, clock),
                 "switches": SwitchService(begin, policy, live_turns, policy_watch.tell, clock),
             },
         ),

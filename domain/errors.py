@@ -152,6 +152,11 @@ class ModelNotFound(DomainError):
     sentence = "There is no such model."
 
 
+class JobNotFound(DomainError):
+    kind, code = Kind.NOT_FOUND, "job_not_found"
+    sentence = "There is no such dead job, or no such queue."
+
+
 class KillSwitchNotFound(DomainError):
     kind, code = Kind.NOT_FOUND, "kill_switch_not_found"
     sentence = "There is no such kill switch."

@@ -64,6 +64,7 @@ ADVICE: Mapping[str, _Advice] = {
     "chat_not_found": _Advice("Check the id; chats of other users and deleted chats answer like missing ones."),
     "turn_not_found": _Advice("Check the request_id, or use `latest`."),
     "model_not_found": _Advice("Choose a model from GET /v1/models."),
+    "job_not_found": _Advice("List the dead jobs again: this one has been let go, or done."),
     "kill_switch_not_found": _Advice("List the switches again: this one was cleared, or never was."),
     "method_not_allowed": _Advice("Use one of the methods in the Allow header."),
     "request_timeout": _Advice("Send the body without pauses.", retryable=True),

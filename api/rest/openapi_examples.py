@@ -101,6 +101,15 @@ _ENTRY = {
     "max_output_tokens": 4096,
     "version": 0,
 }
+_DEAD_JOB = {
+    "id": 1841,
+    "queue": "audit_export",
+    "tenant_id": "0198c0de-0000-7a01-9d00-1b2c3d4e5f60",
+    "attempts": 20,
+    "error_code": "sink_unavailable",
+    "created_at": _MOMENT,
+    "died_at": _MOMENT,
+}
 _EFFECT = {"switch": _SWITCH, "dry_run": False, "affected_live_turns": 12, "will_abort": True}
 _SEND = {"content": "When is high tide?", "request_id": _REQUEST_ID, "on_disconnect": "cancel"}
 _CREATE_AND_SEND = {**_SEND, "title": "Tides"}
@@ -176,5 +185,11 @@ ANSWERS: Mapping[str, object] = {
     "mini_chat.change_catalogue_entry": {**_ENTRY, "enabled": False, "version": 1},
     "mini_chat.list_kill_switches": {"items": [_SWITCH], "page_info": _PAGE_INFO},
     "mini_chat.set_kill_switch": _EFFECT,
+    "mini_chat.list_dead_jobs": {"items": [_DEAD_JOB], "page_info": _PAGE_INFO},
+    "mini_chat.list_queues": {
+        "items": [{"queue": "audit_export", "waiting": 3, "running": 1, "dead": 1, "oldest_dead_at": _MOMENT}],
+    },
+    "mini_chat.redrive_job": {"redriven": 1},
+    "mini_chat.redrive_queue": {"redriven": 12},
     "mini_chat.clear_kill_switch": {**_EFFECT, "will_abort": False},
 }

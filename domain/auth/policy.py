@@ -43,6 +43,8 @@ class Action(Enum):
     CHANGE_CATALOGUE = "change_catalogue"
     LIST_LIVE_TURNS = "list_live_turns"
     ABORT_TURN = "abort_turn"
+    READ_JOBS = "read_jobs"
+    REDRIVE_JOBS = "redrive_jobs"
 
 
 _READING = frozenset(
@@ -76,6 +78,8 @@ ADMINISTRATION: Final = frozenset(
         Action.CHANGE_CATALOGUE,
         Action.LIST_LIVE_TURNS,
         Action.ABORT_TURN,
+        Action.READ_JOBS,
+        Action.REDRIVE_JOBS,
     }
 )
 """What is done under /v1/admin: it spans tenants, so no other role may have any of it."""

@@ -16,6 +16,7 @@ from domain.unit_of_work import Access
 from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.repositories.cancellations import PostgresCancellations
 from infra.postgres.repositories.chats import PostgresChats
+from infra.postgres.repositories.dead_jobs import PostgresDeadJobs
 from infra.postgres.repositories.events import EventKeeping, PostgresEvents
 from infra.postgres.repositories.jobs import PostgresJobs
 from infra.postgres.repositories.messages import PostgresMessages
@@ -51,6 +52,7 @@ class PostgresTransaction:
         self.statuses = PostgresStatuses(connection, scope)
         self.events = PostgresEvents(connection, scope, keeping)
         self.jobs = PostgresJobs(connection)
+        self.dead_jobs = PostgresDeadJobs(connection)
         self.switches = PostgresSwitches(connection)
         self.model_overrides = PostgresModelOverrides(connection)
 

@@ -29,6 +29,7 @@ WRITING = {
     Action.SET_SWITCH,
     Action.CHANGE_CATALOGUE,
     Action.ABORT_TURN,
+    Action.REDRIVE_JOBS,
 }
 PUBLIC = {
     "/livez",

@@ -262,7 +262,8 @@ async def test_a_body_in_single_bytes_is_a_body(app: ASGIApp, cases: list[Case])
 @pytest.mark.parametrize("bad_id", BAD_IDS, ids=lambda text: text[:12])
 async def test_a_bad_id_in_the_path_is_refused(app: ASGIApp, cases: list[Case], bad_id: str) -> None:
     for case in cases:
-        if "{" in case.path:
+        is_good = "{job_id}" in case.path and bad_id == "1"
+        if "{" in case.path and not is_good:
             answer = await ask(app, case, case.target(bad_id), case.body)
             assert_refused(answer, {400, 404, 405}, (case, bad_id))
             if "{chat_id}" in case.path and answer.status == 400:

@@ -27,6 +27,8 @@ ADMINISTERING = {
     "change_catalogue",
     "list_live_turns",
     "abort_turn",
+    "read_jobs",
+    "redrive_jobs",
 }
 OPEN = {"read_self"}
 ALLOWED = {"user": READING | WRITING, "viewer": READING, "admin": READING | WRITING | ADMINISTERING}
