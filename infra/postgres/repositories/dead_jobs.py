@@ -31,6 +31,7 @@ from domain.operations.models import DeadJob, QueueState
 from domain.pagination import Page, PageQuery
 from infra.postgres.connection_pool import driver_of
 from infra.postgres.job_tables import ENVIRONMENT, QUEUE, SCHEDULER
+from infra.postgres.list_columns import ListColumns
 from infra.postgres.orm.base import SCHEMA
 from infra.postgres.repositories.jobs import TENANT_HEADER
 from infra.postgres.sql_list import SqlList
@@ -157,16 +158,18 @@ def _dead_job(row: Row[*tuple[Any, ...]]) -> DeadJob:
 
 
 _LIST: Final = SqlList[DeadJob](
-    shape=DEAD_JOB_LIST,
-    columns={
-        "id": _JOBS.c.id,
-        "queue": _JOBS.c.entrypoint,
-        "tenant_id": _TENANT,
-        "attempts": _JOBS.c.attempts,
-        "error_code": _ERROR_CODE,
-        "created_at": _JOBS.c.created,
-        "died_at": _JOBS.c.updated,
-    },
+    columns=ListColumns(
+        DEAD_JOB_LIST,
+        {
+            "id": _JOBS.c.id,
+            "queue": _JOBS.c.entrypoint,
+            "tenant_id": _TENANT,
+            "attempts": _JOBS.c.attempts,
+            "error_code": _ERROR_CODE,
+            "created_at": _JOBS.c.created,
+            "died_at": _JOBS.c.updated,
+        },
+    ),
     members=_MEMBERS,
     item_of=_dead_job,
     stand_ins={"error_code": literal_column("NULL::text")},
