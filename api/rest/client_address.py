@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import Any, Final
 
 from litestar.connection import ASGIConnection
+
+_MOST_HOPS: Final = 16
+"""Nobody shall keep us busy with a list as long as a head may be."""
 
 
 class TrustedProxies:
@@ -21,7 +24,7 @@ class TrustedProxies:
         if not self._networks:
             return peer
         said = ",".join(connection.headers.getall("x-forwarded-for", []))
-        return self.origin(peer, [word.strip() for word in said.split(",") if word.strip()])
+        return self.origin(peer, [word.strip() for word in said.rsplit(",", _MOST_HOPS)[-_MOST_HOPS:] if word.strip()])
 
     def origin(self, peer: str, forwarded: Sequence[str]) -> str:
         """The nearest address on the way that is no proxy of ours: each one has vouched for the one before it."""

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, read off the routes themselves: signatures, structs and declared refusals."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -55,6 +56,13 @@ _HEADERS: Mapping[str, Any] = {
         "schema": {"type": "string"},
         "example": '"requests";r=5998;t=41',
     },
+}
+_SAYING_WHEN = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+_RETRY_AFTER: Mapping[str, Any] = {
+    "Retry-After": {
+        "description": "In how many seconds another attempt may succeed, where that is known.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
 }
 _EXAMPLE_PATH = "/mini-chat/v1/chats/0198c0de-79f0-7a01-9d00-1b2c3d4e5f60"
 _EXAMPLE_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -185,7 +193,8 @@ def _problem_response(codes: list[Code]) -> dict[str, Any]:
         "schema": {"$ref": _REF.format(name="Problem")},
         "examples": {code.code: {"value": _problem_example(code)} for code in codes},
     }
-    return {"description": " ".join(code.summary for code in codes), "content": {MEDIA_TYPE: content}}
+    described = {"description": " ".join(code.summary for code in codes), "content": {MEDIA_TYPE: content}}
+    return described | ({"headers": _RETRY_AFTER} if any(code.status in _SAYING_WHEN for code in codes) else {})
 
 
 def _problem_example(code: Code) -> dict[str, Any]:

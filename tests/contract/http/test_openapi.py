@@ -175,6 +175,26 @@ def test_streams_show_a_whole_stream(document: dict[str, Any]) -> None:
     ] * 4
 
 
+def test_every_protected_route_tells_its_limits_and_when_to_come_back(document: dict[str, Any]) -> None:
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "security" in operation:
+                success = next(
+                    operation["responses"][status]
+                    for status in ("200", "201", "204")
+                    if status in operation["responses"]
+                )
+                assert (
+                    set(success["headers"])
+                    == {"RateLimit-Policy", "RateLimit"}
+                    <= set(document["components"]["headers"])
+                )
+                assert (
+                    "rate_limited" in operation["responses"]["429"]["content"]["application/problem+json"]["examples"]
+                )
+                assert "Retry-After" in operation["responses"]["429"]["headers"]
+
+
 def test_references_lead_somewhere(document: dict[str, Any]) -> None:
     named = set(re.findall(r'"#/components/schemas/([^"]+)"', msgspec.json.encode(document).decode()))
     assert named == set(document["components"]["schemas"])

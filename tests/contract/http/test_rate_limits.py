@@ -188,6 +188,13 @@ async def test_behind_a_trusted_proxy_each_client_is_one_address() -> None:
     assert spoofing == [[401], [401], [429]]
 
 
+async def test_only_the_last_hops_of_a_long_way_are_looked_at() -> None:
+    guessing = Guessing(trusted=["127.0.0.0/8"])
+    for number in range(3):
+        way = ", ".join([f"203.0.113.{number}", *["127.0.0.2"] * 16])
+        assert await guessing.statuses("stranger", X_Forwarded_For=way) == [401 if number < 2 else 429]
+
+
 async def test_thousands_of_addresses_do_not_grow_the_memory() -> None:
     guessing = Guessing(trusted=["127.0.0.0/8"])
     for number in range(2_000):

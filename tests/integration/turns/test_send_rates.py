@@ -13,19 +13,22 @@ from domain.errors import (
     DomainError,
     GenerationInProgress,
     InputTooLong,
+    QuotaExceeded,
     RateLimited,
     RequestIdReused,
     ServiceUnavailable,
 )
 from domain.ids import ChatId
 from domain.limits.rates import Quotas, Rates
+from domain.quotas.limits import Limits, TierLimits
+from domain.quotas.models import QuotaRules
 from domain.scope import scope_for
 from domain.streaming.models import StreamLimits
 from domain.telemetry.trace_context import new_trace
 from domain.turns.models import SendCommand
 from tests.fakes.limits import counting
 from tests.fakes.providers import FunctionProvider, saying
-from tests.harness.engine import MODEL, Engine, a_chat, a_key, a_user, read_all, running_engine
+from tests.harness.engine import MODEL, RULES, Engine, a_chat, a_key, a_user, read_all, running_engine
 from tests.harness.postgres import Database
 
 pytestmark = pytest.mark.postgres
@@ -57,10 +60,13 @@ class Counted:
 
 @asynccontextmanager
 async def counted(
-    database: Database, provider: FunctionProvider = AT_ONCE, limits: StreamLimits | None = None
+    database: Database,
+    provider: FunctionProvider = AT_ONCE,
+    limits: StreamLimits | None = None,
+    rules: QuotaRules = RULES,
 ) -> AsyncIterator[Counted]:
     rates = counting(Quotas(sends=QUOTA))
-    async with running_engine(database.dsn, provider, rates=rates, limits=limits) as engine:
+    async with running_engine(database.dsn, provider, rates=rates, limits=limits, rules=rules) as engine:
         yield Counted(engine, rates)
 
 
@@ -110,6 +116,18 @@ async def test_of_two_refusals_the_rate_comes_before_the_length(database: Databa
             await world.engine.send(world.who, chat_id, TOO_LONG)
         with pytest.raises(ChatNotFound):
             await world.engine.send(world.who, ChatId(a_key()))
+
+
+async def test_without_credits_a_send_counts_for_nothing_until_the_rate_is_used_up(database: Database) -> None:
+    broke = QuotaRules(defaults=Limits(total=TierLimits(limit_daily_credits_micro=0)))
+    async with counted(database, rules=broke) as world:
+        chat_id = await a_chat(world.engine, world.who)
+        for _ in range(QUOTA + 1):
+            with pytest.raises(QuotaExceeded):
+                await world.engine.send(world.who, chat_id)
+        assert await world.left() == QUOTA
+        with pytest.raises(RateLimited):
+            await world.engine.send(world.who, chat_id)
 
 
 async def test_of_sends_that_race_into_one_chat_only_the_winner_counts(database: Database) -> None:
