@@ -19,7 +19,8 @@ from domain.streaming.failures import turn_error
 from domain.streaming.models import Stopped, StopReason
 from domain.streaming.ports import Closing
 from domain.telemetry.ports import Counted, SpanName, Telemetry
-from domain.turns.models import TurnResult, TurnState
+from domain.turns.ending_events import events_of_ending
+from domain.turns.models import TurnIdentity, TurnResult, TurnState
 from domain.turns.outcome import result_of, terminal_of
 from domain.turns.ports import TurnTx
 from domain.unit_of_work import Access, LostRace, UnitOfWork
@@ -86,6 +87,8 @@ class TurnFinaliser:
         brief = closing.brief
         async with self._begin(brief.scope) as tx:
             if await tx.turns.finish(brief.turn_id, brief.chat_id, brief.epoch, result):
+                turn, now = TurnIdentity.of(brief), self._clock.now()
+                await tx.events.add(*events_of_ending(turn, result, closing.ending, now))
                 return await self._levels(tx, result)
             fence = await tx.turns.fence(brief.turn_id)
             # A commit whose reply was lost is ours: nobody else ends a turn under our epoch.

@@ -160,15 +160,48 @@ class TurnEnding(msgspec.Struct, frozen=True, kw_only=True):
     released_micro: int
 
 
-class Remains(msgspec.Struct, frozen=True, kw_only=True):
-    """What a lost owner leaves: text, whether a provider may have been called, and what the turn holds.
+class TurnIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which turn it was, and what it was admitted with: all that does not depend on how it ended.
 
     `hold` None: the turn was begun by a process that knew no credits.
     """
 
+    turn_id: TurnId
+    chat_id: ChatId
+    request_id: RequestId
+    scope: AccessScope
+    trace_id: str
+    selected_model: str
+    effective_model: str
+    provider_id: str
+    quota_decision: str
+    downgrade_reason: str | None
+    hold: Hold | None
+
+    @classmethod
+    def of(cls, brief: TurnBrief) -> "TurnIdentity":
+        resolution = brief.resolution
+        return cls(
+            turn_id=brief.turn_id,
+            chat_id=brief.chat_id,
+            request_id=brief.request_id,
+            scope=brief.scope,
+            trace_id=brief.trace.trace_id,
+            selected_model=resolution.selected_model,
+            effective_model=resolution.effective.id,
+            provider_id=resolution.effective.provider_id,
+            quota_decision=resolution.decision,
+            downgrade_reason=resolution.downgrade_reason,
+            hold=brief.hold,
+        )
+
+
+class Remains(msgspec.Struct, frozen=True, kw_only=True):
+    """What a lost owner leaves: text, and whether a provider may have been called."""
+
+    turn: TurnIdentity
     text: str
     was_called: bool
-    hold: Hold | None
 
 
 class Fence(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,10 +6,12 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from domain.catalogue.models import Estimation
+from domain.clock import Clock
 from domain.ids import OwnerId
 from domain.quotas.models import QuotaRules
 from domain.quotas.settlement import RELEASED, BillingOutcome, Settlement, settle
 from domain.telemetry.ports import Counted, Telemetry
+from domain.turns.ending_events import events_of_ending
 from domain.turns.models import LeasedTurn, Remains, TurnResult, TurnState
 from domain.turns.ports import Leases, TurnTx
 from domain.turns.usage import NOTHING_USED, ResolvedUsage, resolve_usage
@@ -30,6 +32,7 @@ class Reaper:
         lease: timedelta,
         budgets: Estimation,
         rules: QuotaRules,
+        clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._leases = leases
@@ -38,6 +41,7 @@ class Reaper:
         self._lease = lease
         self._budgets = budgets
         self._rules = rules
+        self._clock = clock
         self._telemetry = telemetry
 
     async def sweep(self) -> None:
@@ -58,13 +62,15 @@ class Reaper:
             usage, settlement = self._charge(remains)
             result = _orphaned(turn, remains.text, usage, settlement)
             ended = await tx.turns.finish(turn.turn_id, turn.chat_id, turn.owner_epoch, result)
+            if ended:
+                await tx.events.add(*events_of_ending(remains.turn, result, None, self._clock.now()))
         if ended:
             self._telemetry.count(Counted.ORPHAN_FINALIZED)
             _log.info("orphan_ended", extra={"turn_id": str(turn.turn_id)})
 
     def _charge(self, remains: Remains) -> tuple[ResolvedUsage, Settlement]:
         """Estimated from what was saved if a provider may have been called; what it reported is lost with the owner."""
-        hold = remains.hold
+        hold = remains.turn.hold
         if hold is None:
             return NOTHING_USED, RELEASED
         usage = resolve_usage(

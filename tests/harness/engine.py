@@ -215,7 +215,7 @@ def _assembled(
         removal=TurnRemoval(begin, policy, clock),
         statuses=TurnStatuses(begin, policy),
         beat=LeaseBeat(supervisor, leases, begin_reserved, lease, timedelta(seconds=30), clock, telemetry),
-        reaper=Reaper(leases, begin_reserved, owner, lease, budgets, rules, telemetry),
+        reaper=Reaper(leases, begin_reserved, owner, lease, budgets, rules, clock, telemetry),
         cancellation=Cancellation(begin_reserved, begin, policy, supervisor, bus, receipt_wait, telemetry),
         cancel_watch=CancelWatch(supervisor, leases, bus),
         board=board,

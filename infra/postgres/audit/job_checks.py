@@ -15,6 +15,23 @@ JOB_CHECKS: Final = {
     "job_that_says_of_another_tenant": """
         SELECT id FROM mini_chat.jobs
         WHERE headers ->> 'tenant_id' IS DISTINCT FROM convert_from(payload, 'utf8')::jsonb ->> 'tenant_id'""",
+    # Whose events may have been forgotten by now is left out.
+    "ended_turn_without_its_two_events": """
+        SELECT turn.id FROM mini_chat.chat_turns turn
+        WHERE turn.settled_micro IS NOT NULL AND turn.completed_at > now() - interval '1 day' AND NOT (
+            EXISTS (SELECT FROM mini_chat.usage_events event
+                    WHERE event.tenant_id = turn.tenant_id AND event.dedupe_key
+                        = concat_ws('/', translate(turn.tenant_id::text, '-', ''), translate(turn.id::text, '-', ''),
+                                    translate(turn.request_id::text, '-', '')))
+            AND EXISTS (SELECT FROM mini_chat.audit_events event
+                        WHERE event.tenant_id = turn.tenant_id
+                          AND event.dedupe_key = concat_ws('/', turn.tenant_id, turn.id, 'ended')))""",
+    "usage_event_that_differs_from_its_turn": """
+        SELECT turn.id FROM mini_chat.usage_events event JOIN mini_chat.chat_turns turn
+            ON turn.tenant_id = event.tenant_id AND turn.id = event.turn_id
+        WHERE (event.body ->> 'actual_credits_micro')::bigint IS DISTINCT FROM turn.settled_micro
+           OR event.body ->> 'terminal_state' <> turn.state
+           OR event.body ->> 'settlement_method' IS DISTINCT FROM turn.settlement""",
     "event_that_names_another_tenant": """
         SELECT id FROM mini_chat.audit_events WHERE (body ->> 'tenant_id')::uuid <> tenant_id
         UNION ALL SELECT id FROM mini_chat.usage_events WHERE (body ->> 'tenant_id')::uuid <> tenant_id""",

@@ -64,6 +64,7 @@ from domain.turns.models import (
     Remains,
     StoredAnswer,
     StoredFailure,
+    TurnIdentity,
     TurnKind,
     TurnResult,
     TurnState,
@@ -489,6 +490,14 @@ _REMAINS: Final = select(
     TurnRow.period_month,
     TurnRow.tenant_bucket,
     TurnRow.policy_version,
+    TurnRow.chat_id,
+    TurnRow.request_id,
+    TurnRow.trace_id,
+    TurnRow.selected_model,
+    TurnRow.effective_model,
+    TurnRow.provider_id,
+    TurnRow.quota_decision,
+    TurnRow.downgrade_reason,
 ).where(OUR_TURN)
 
 # Without waiting for the disk: should the server die within the second, the turn is released instead of charged.
@@ -608,11 +617,20 @@ class PostgresTurns:
 
     async def remains(self, turn_id: TurnId) -> Remains:
         row = (await self._run(_REMAINS, turn_id=turn_id)).one()
-        return Remains(
-            text=row.text or "",
-            was_called=row.was_called,
+        turn = TurnIdentity(
+            turn_id=turn_id,
+            chat_id=ChatId(row.chat_id),
+            request_id=RequestId(row.request_id),
+            scope=self._scope,
+            trace_id=row.trace_id,
+            selected_model=row.selected_model,
+            effective_model=row.effective_model,
+            provider_id=row.provider_id,
+            quota_decision=row.quota_decision,
+            downgrade_reason=row.downgrade_reason,
             hold=None if row.reserved_micro is None else _hold(row),
         )
+        return Remains(turn=turn, text=row.text or "", was_called=row.was_called)
 
     async def _one(self, statement: Prepared, **values: object) -> asyncpg.Record | None:
         return await statement.one(driver_of(self._connection), _bound({**self._ours, **values}))

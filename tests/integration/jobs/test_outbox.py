@@ -1,8 +1,11 @@
 """What happened and the word of it commit together; where a sink waits, so does the job that carries it out."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+import anyio
 import asyncpg
+import msgspec
 import pytest
 
 from domain.audit.events import Actor, EventType, Stream, audit_event
@@ -93,3 +96,59 @@ async def test_only_a_stream_with_a_sink_makes_jobs(database: Database, exported
     (job,) = jobs
     assert job["entrypoint"] == "audit_export"
     assert job["payload"] == f'{{"type":"audit_export","tenant_id":"{WHO.tenant_id}","event_id":"{event.id}"}}'
+
+
+async def _endings(database: Database) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The one audit event and the one usage event of the one turn that ended."""
+    async with connected(database.superuser_dsn) as connection:
+        audited = await connection.fetch("SELECT body FROM mini_chat.audit_events WHERE event_type LIKE 'turn_%ed'")
+        used = await connection.fetch("SELECT body FROM mini_chat.usage_events")
+    ((audit,), (usage,)) = (audited, used)
+    return msgspec.json.decode(audit["body"]), msgspec.json.decode(usage["body"])
+
+
+async def test_a_completed_turn_is_told_with_what_it_cost(database: Database) -> None:
+    async with running_engine(database.dsn, FunctionProvider(saying("CNRY-answer"))) as engine:
+        chat_id = await a_chat(engine, WHO)
+        await read_all((await engine.send(WHO, chat_id, "CNRY-question")).reader)
+    audit, usage = await _endings(database)
+    async with connected(database.superuser_dsn) as connection:
+        turn = await connection.fetchrow("SELECT * FROM mini_chat.chat_turns")
+    assert (audit["event_type"], audit["outcome"], audit["finish_reason"]) == ("turn_completed", "completed", "stop")
+    assert audit["dedupe_key"] == f"{WHO.tenant_id}/{turn['id']}/ended"
+    assert usage["dedupe_key"] == "/".join(key.hex for key in (WHO.tenant_id, turn["id"], turn["request_id"]))
+    assert usage["actual_credits_micro"] == turn["settled_micro"] == audit["credits_micro"]
+    assert usage["reserved_credits_micro"] == turn["reserved_micro"]
+    assert usage["usage"] == {"input_tokens": turn["input_tokens"], "output_tokens": turn["output_tokens"]}
+    assert (usage["terminal_state"], usage["billing_outcome"]) == ("completed", "completed")
+    assert "CNRY" not in f"{audit} {usage}"
+
+
+async def test_a_cancelled_turn_says_why(database: Database) -> None:
+    async with running_engine(database.dsn, FunctionProvider(saying("never", gate=anyio.sleep_forever))) as engine:
+        chat_id = await a_chat(engine, WHO)
+        await engine.send(WHO, chat_id)
+        await engine.cancellation.cancel(WHO, chat_id, LATEST)
+    audit, usage = await _endings(database)
+    assert (audit["event_type"], audit["cancel_reason"]) == ("turn_cancelled", "cancel_requested")
+    assert (usage["terminal_state"], usage["billing_outcome"]) == ("cancelled", "aborted")
+
+
+async def test_a_turn_that_lost_its_owner_is_told_as_well(database: Database) -> None:
+    async with running_engine(database.dsn, FunctionProvider(saying("never", gate=anyio.sleep_forever))) as engine:
+        await engine.send(WHO, await a_chat(engine, WHO))
+        async with connected(database.superuser_dsn) as connection:
+            await connection.execute("UPDATE mini_chat.chat_turns SET lease_until = now() - interval '1 s'")
+        await engine.reaper.sweep()
+        audit, usage = await _endings(database)
+    assert (audit["event_type"], audit["error_code"]) == ("turn_failed", "orphan_timeout")
+    assert (audit["effective_model"], usage["provider_id"]) == ("test-model", "test")
+    assert usage["billing_outcome"] == "aborted"
+
+
+async def test_a_replay_is_told_by_nobody(database: Database) -> None:
+    async with running_engine(database.dsn, FunctionProvider(saying("a"))) as engine:
+        command = SendCommand(target=await a_chat(engine, WHO), content="Hello", request_id=a_key())
+        for _ in range(3):
+            await read_all((await engine.turns.send(WHO, command, new_trace())).reader)
+    await _endings(database)

@@ -108,10 +108,13 @@ async def test_a_replay_reads_once_and_calls_no_provider(database: Database) -> 
 
 
 async def test_a_beat_costs_the_same_for_one_turn_and_for_many(database: Database) -> None:
-    async with running_engine(database.dsn, FunctionProvider(saying("never", gate=anyio.sleep_forever))) as engine:
-        counts = []
-        for _ in range(3):
+    provider = FunctionProvider(saying("never", gate=anyio.sleep_forever))
+    async with running_engine(database.dsn, provider) as engine:
+        counts: list[int] = []
+        for number in range(3):
             await engine.send(WHO, await a_chat(engine, WHO))
+            # Its mark that it calls comes before, over the same pool.
+            await until(lambda: len(provider.requests) > number)  # noqa: B023 - awaited at once
             # A connection learns the types of a statement's values once.
             await engine.beat.beat()
             async with StatementCounter(engine.pools.reserved) as beat:
