@@ -54,11 +54,12 @@ return told
 """
 )
 
+# A count of nothing would otherwise be taken away as "-0", which is no number to Redis.
 _GIVE_BACK: Final = Script(
     """
 for i, key in ipairs(KEYS) do
   local slot, count = ARGV[2*i-1], tonumber(ARGV[2*i])
-  if redis.call('HEXISTS', key, slot) == 1 and redis.call('HINCRBY', key, slot, -count) <= 0 then
+  if redis.call('HEXISTS', key, slot) == 1 and redis.call('HINCRBY', key, slot, 0 - count) <= 0 then
     redis.call('HDEL', key, slot)
   end
 end

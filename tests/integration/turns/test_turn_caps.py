@@ -9,13 +9,16 @@ import pytest
 from msgspec.structs import replace
 
 from domain.chats.service import ChatDraft
-from domain.errors import InputTooLong, RateLimited, TooManyActiveTurns
+from domain.errors import InputTooLong, RateLimited, ServiceUnavailable, TooManyActiveTurns
 from domain.limits.rates import Quotas
 from domain.limits.standings import standings_noted
+from domain.scope import scope_for
 from domain.subject import Subject
 from domain.telemetry.trace_context import new_trace
 from domain.turns.models import SendCommand
 from domain.turns.service import Conversation
+from infra.postgres.transaction import TransactionLimits
+from infra.postgres.unit_of_work import PostgresUnitOfWork
 from tests.fakes.limits import counting
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.engine import MODEL, Engine, a_chat, a_user, read_all, running_engine
@@ -87,6 +90,20 @@ async def test_a_refused_send_leaves_nothing_and_counts_for_no_rate(database: Da
         await engine.send(who, chat_id)
         with pytest.raises(RateLimited):
             await engine.send(who, await a_chat(engine, who))
+
+
+async def test_openings_of_one_user_wait_for_each_other_and_for_nobody_else(database: Database) -> None:
+    who = a_user()
+    async with replicas(database, 1, Quotas()) as (engine,):
+        chat_id = await a_chat(engine, who)
+        begin = PostgresUnitOfWork(engine.pools.requests, TransactionLimits())
+        async with begin(scope_for(who)) as opening:
+            await opening.turns.queue_up()
+            for waiting in (engine.send(who, chat_id), new_chat(engine, who)):
+                with pytest.raises(ServiceUnavailable):
+                    await waiting
+            await new_chat(engine, replace(a_user(), tenant_id=who.tenant_id))
+        await engine.send(who, chat_id)
 
 
 async def test_a_turn_that_ended_makes_room(database: Database) -> None:
