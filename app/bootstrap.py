@@ -16,6 +16,7 @@ from api.rest.turns.cancelling import CancelController
 from api.rest.turns.changes import TurnChangeController
 from api.rest.turns.controller import CreateAndSendController, SendController, Sending
 from api.rest.turns.events import Resuming, TurnEventsController
+from api.rest.turns.live import LiveTurnController
 from api.rest.turns.status import TurnStatusController
 from api.streaming.response import KeepAlive
 from app.authentication import token_verifier
@@ -63,6 +64,7 @@ from domain.turns.chat_gone import stopping_when_chat_goes
 from domain.turns.finalisation import TurnFinaliser
 from domain.turns.followers import Followers
 from domain.turns.leases import LeaseBeat
+from domain.turns.live import LiveTurnService
 from domain.turns.mirrors import Mirrors
 from domain.turns.opening import Opening
 from domain.turns.reaper import Reaper
@@ -181,6 +183,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 SwitchController,
                 CatalogueController,
                 JobController,
+                LiveTurnController,
             ),
             further_dependencies={
                 "sending": Sending(turns=turns, keep_alive=keep_alive),
@@ -188,6 +191,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 "cancellation": cancellation,
                 "statuses": TurnStatuses(begin, policy),
                 "removal": TurnRemoval(begin, policy, clock),
+                "live_turns": LiveTurnService(begin, live_turns, policy, cancellation, clock),
                 "administration": CatalogueAdministration(
                     begin, policy, listed, source, upkeep, policy_watch.tell, clock
                 ),

@@ -111,6 +111,22 @@ _DEAD_JOB = {
     "died_at": _MOMENT,
 }
 _EFFECT = {"switch": _SWITCH, "dry_run": False, "affected_live_turns": 12, "will_abort": True}
+_LIVE_TURN = {
+    "turn_id": "0198c0de-7a10-7c3e-9b1f-5d2a4e6f8a09",
+    "tenant_id": "0198c0de-0000-7a01-9d00-1b2c3d4e5f62",
+    "user_id": "0198c0de-0000-7a01-9d00-1b2c3d4e5f61",
+    "chat_id": _CHAT_ID,
+    "request_id": _REQUEST_ID,
+    "effective_model": "gpt-large",
+    "provider_id": "cloud",
+    "phase": "streaming",
+    "on_disconnect": "cancel",
+    "started_at": _MOMENT,
+    "last_progress_at": "2026-03-01T09:30:05.000000Z",
+    "lease_until": "2026-03-01T09:30:25.000000Z",
+    "owner_id": "0198c0de-0000-7a01-9d00-1b2c3d4e5f63",
+    "owner_epoch": 1,
+}
 _SEND = {"content": "When is high tide?", "request_id": _REQUEST_ID, "on_disconnect": "cancel"}
 _CREATE_AND_SEND = {**_SEND, "title": "Tides"}
 _PAGE_INFO = {"next_cursor": None, "prev_cursor": None, "limit": 20}
@@ -140,6 +156,7 @@ REQUESTS: Mapping[str, object] = {
     "mini_chat.retry_turn": {"request_id": _REQUEST_ID, "web_search": {"enabled": True}},
     "mini_chat.change_catalogue_entry": {"enabled": False, "expected_version": 0},
     "mini_chat.reload_catalogue": {"dry_run": False},
+    "mini_chat.abort_turn": {"reason": "It calls its tool for ever."},
     "mini_chat.set_kill_switch": {
         "scope": "model",
         "target": "gpt-large",
@@ -174,6 +191,8 @@ ANSWERS: Mapping[str, object] = {
     "mini_chat.create_chat_and_send": _RESULT,
     "mini_chat.get_turn": _TURN,
     "mini_chat.cancel_turn": _RECEIPT,
+    "mini_chat.list_live_turns": {"items": [_LIVE_TURN], "page_info": _PAGE_INFO},
+    "mini_chat.abort_turn": {**_RECEIPT, "turn_id": "0198c0de-7a10-7c3e-9b1f-5d2a4e6f8a09"},
     "mini_chat.list_catalogue": {"catalogue_version": "3", "loaded_at": _MOMENT, "items": [_ENTRY]},
     "mini_chat.reload_catalogue": {
         "catalogue_version": "4",

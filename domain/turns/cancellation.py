@@ -22,7 +22,6 @@ from domain.turns.ports import CancellationTx
 from domain.turns.status import turn_in
 from domain.unit_of_work import Access, UnitOfWork
 
-_REASON = StopReason.CANCEL_REQUESTED
 _FIRST_PAUSE_S = 0.025
 _LONGEST_PAUSE_S = 0.25
 
@@ -68,25 +67,30 @@ class Cancellation:
         Raises ChatNotFound, TurnNotFound, ServiceUnavailable.
         """
         self._policy.require(who, Action.CANCEL_TURN)
-        scope = scope_for(who)
+        return await self.end(scope_for(who), chat_id, name, StopReason.CANCEL_REQUESTED, trigger="user")
+
+    async def end(
+        self, scope: AccessScope, chat_id: ChatId, name: TurnName, reason: StopReason, *, trigger: str
+    ) -> CancelReceipt:
+        """As `cancel`, for whoever may: the scope is that of the turn's owner."""
         async with self._begin_reserved(scope) as tx:
             turn = turn_in(await tx.statuses.find(chat_id, name))
-            await tx.cancellations.request(turn.id, _REASON)
+            await tx.cancellations.request(turn.id, reason)
             ending = await tx.cancellations.ending(turn.id)
         if ending is not None:
             return replace(_receipt(ending), upstream_closed_ms=None)
-        self._telemetry.count(Counted.CANCEL_REQUESTED, trigger="user")
+        self._telemetry.count(Counted.CANCEL_REQUESTED, trigger=trigger)
         with anyio.move_on_after(self._receipt_wait.total_seconds()):
-            return _receipt(await self._ending_of(scope, turn))
+            return _receipt(await self._ending_of(scope, turn, reason))
         return CancelReceipt(state=TurnState.RUNNING)
 
-    async def _ending_of(self, scope: AccessScope, turn: TurnStatus) -> TurnEnding:
+    async def _ending_of(self, scope: AccessScope, turn: TurnStatus, reason: StopReason) -> TurnEnding:
         """Told again in each round: the bus may lose a word, and a turn may be about to start."""
         pause_s = _FIRST_PAUSE_S
         while True:
-            ran_here = await self._supervisor.see_off(turn.id, _REASON)
+            ran_here = await self._supervisor.see_off(turn.id, reason)
             if not ran_here:
-                await self._tell_its_owner(scope, turn)
+                await self._tell_its_owner(scope, turn, reason)
                 await anyio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             with suppress(ServiceUnavailable):
@@ -95,9 +99,9 @@ class Cancellation:
                 if ending is not None:
                     return ending
 
-    async def _tell_its_owner(self, scope: AccessScope, turn: TurnStatus) -> None:
+    async def _tell_its_owner(self, scope: AccessScope, turn: TurnStatus, reason: StopReason) -> None:
         if turn.owner_id is not None:
-            word = StopTurn(tenant_id=scope.tenant_id, turn_id=turn.id, epoch=turn.owner_epoch, reason=_REASON)
+            word = StopTurn(tenant_id=scope.tenant_id, turn_id=turn.id, epoch=turn.owner_epoch, reason=reason)
             await self._bus.tell(turn.owner_id, word)
 
 

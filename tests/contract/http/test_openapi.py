@@ -80,6 +80,8 @@ def test_operations_have_the_documented_ids(document: dict[str, Any]) -> None:
         "GET /v1/models": "list_models",
         "GET /v1/models/{model_id}": "get_model",
         "GET /v1/me": "get_me",
+        "GET /v1/admin/turns": "list_live_turns",
+        "POST /v1/admin/turns/{turn_id}/abort": "abort_turn",
         "GET /v1/admin/models": "list_catalogue",
         "POST /v1/admin/models:reload": "reload_catalogue",
         "PATCH /v1/admin/models/{model_id}": "change_catalogue_entry",
