@@ -9,6 +9,8 @@ from api.rest.client_address import TrustedProxies
 from api.rest.cursor import Cursors
 from api.rest.jobs.controller import JobController
 from api.rest.models.administration import CatalogueController
+from api.rest.quotas.controller import QuotaController
+from api.rest.quotas.usage import UsageController
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
 from api.rest.switches.controller import SwitchController
@@ -48,6 +50,9 @@ from domain.limits.rates import Rates
 from domain.limits.turn_caps import TurnCaps
 from domain.messages.service import MessageService
 from domain.operations.service import JobAdministration
+from domain.quotas.charges import ChargeService
+from domain.quotas.hold_audit import HoldAuditor
+from domain.quotas.service import QuotaService
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
 from domain.switches.board import Switchboard
@@ -78,6 +83,7 @@ from infra.catalogue.validation import validate_catalogue
 from infra.local.rate_limiter import LocalRateLimiter
 from infra.postgres.catalogue_book import PostgresCatalogueBook
 from infra.postgres.cross_tenant import PostgresLeases
+from infra.postgres.held_buckets import PostgresHeldBuckets
 from infra.postgres.live_turns import PostgresLiveTurns
 from infra.postgres.policy_reader import PostgresPolicyReader
 from infra.postgres.repositories.events import EventKeeping
@@ -180,6 +186,8 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 TurnChangeController,
                 TurnEventsController,
                 CancelController,
+                QuotaController,
+                UsageController,
                 SwitchController,
                 CatalogueController,
                 JobController,
@@ -190,6 +198,8 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 "resuming": Resuming(attaching=attaching, keep_alive=keep_alive),
                 "cancellation": cancellation,
                 "statuses": TurnStatuses(begin, policy),
+                "charges": ChargeService(begin, policy),
+                "quotas": QuotaService(begin, policy, rules),
                 "removal": TurnRemoval(begin, policy, clock),
                 "live_turns": LiveTurnService(begin, live_turns, policy, cancellation, clock),
                 "administration": CatalogueAdministration(
@@ -211,6 +221,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         policy_watch=policy_watch,
         beat=LeaseBeat(supervisor, leases, begin_reserved, turn.lease, turn.blind_limit, clock, telemetry),
         cancel_watch=CancelWatch(supervisor, leases, messages.bus),
+        hold_audit=HoldAuditor(PostgresHeldBuckets(pools.reserved, limits), begin_reserved, telemetry),
         reaper=Reaper(leases, begin_reserved, owner, turn.lease, settings.estimation, rules, clock, telemetry),
         background=background(settings, database_url, begin_jobs, sinks, telemetry),
     )

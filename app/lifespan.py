@@ -34,6 +34,7 @@ async def running(runtime: Runtime, settings: Settings) -> AsyncIterator[None]:
             loops.start_soon(every, settings.turn.heartbeat, "lease_beat", runtime.beat.beat)
             loops.start_soon(every, settings.cancel.poll_interval, "cancel_watch", runtime.cancel_watch.look)
             loops.start_soon(every, settings.turn.reaper_interval, "reaper", runtime.reaper.sweep)
+            loops.start_soon(every, settings.quota.audit_interval, "hold_audit", runtime.hold_audit.sweep)
             yield
             await runtime.supervisor.end_all()
             loops.cancel_scope.cancel()

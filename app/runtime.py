@@ -8,6 +8,7 @@ from app.jobs import Background
 from app.messaging import Messaging
 from app.policy_watch import PolicyWatch
 from domain.clock import Clock
+from domain.quotas.hold_audit import HoldAuditor
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.ports import Telemetry
 from domain.turns.cancel_watch import CancelWatch
@@ -37,4 +38,5 @@ class Runtime:
     beat: LeaseBeat
     cancel_watch: CancelWatch
     reaper: Reaper
+    hold_audit: HoldAuditor
     background: Background

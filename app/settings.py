@@ -236,6 +236,7 @@ class QuotaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     premium_monthly_micro: LimitMicro = 500_000_000
     overshoot_tolerance_pct: Annotated[int, Meta(ge=100, le=150)] = 110
     warning_threshold_pct: Annotated[int, Meta(ge=1, le=99)] = 20
+    audit_interval: Annotated[timedelta, Between(MILLISECOND, duration("1d"))] = duration("1h")
 
     def rules(self) -> QuotaRules:
         return QuotaRules(

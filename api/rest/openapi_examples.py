@@ -39,6 +39,29 @@ _MODEL = {
     "multimodal_capabilities": [],
     "context_window": 128000,
 }
+_CHARGE = {
+    "id": "0198c0de-7a10-7c3e-9b1f-5d2a4e6f8a03",
+    "kind": "turn",
+    "chat_id": _CHAT_ID,
+    "request_id": _REQUEST_ID,
+    "model": "mock-ttft300-itl15-len150",
+    "outcome": "completed",
+    "input_tokens": 12,
+    "output_tokens": 9,
+    "source": "reported",
+    "credits_micro": 21,
+    "created_at": _MOMENT,
+}
+_PERIOD = {
+    "period": "daily",
+    "limit_credits_micro": 100_000_000,
+    "used_credits_micro": 85_000_000,
+    "remaining_credits_micro": 15_000_000,
+    "remaining_percentage": 15,
+    "next_reset": "2026-03-02T00:00:00.000000Z",
+    "warning": True,
+    "exhausted": False,
+}
 _ME = {
     "subject_id": "0198c0de-79f0-7a01-9d00-1b2c3d4e5f61",
     "tenant_id": "0198c0de-79f0-7a01-9d00-1b2c3d4e5f62",
@@ -186,6 +209,8 @@ ANSWERS: Mapping[str, object] = {
     "mini_chat.restore_chat": _CHAT,
     "mini_chat.list_messages": {"items": [_ANSWER], "page_info": _PAGE_INFO},
     "mini_chat.list_models": {"items": [_MODEL]},
+    "mini_chat.list_usage": {"items": [_CHARGE], "page_info": _PAGE_INFO},
+    "mini_chat.get_quota_status": {"tiers": [{"tier": "total", "periods": [_PERIOD]}], "warning_threshold_pct": 20},
     "mini_chat.get_model": _MODEL,
     "mini_chat.send_message": _RESULT,
     "mini_chat.create_chat_and_send": _RESULT,

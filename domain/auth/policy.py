@@ -36,6 +36,8 @@ class Action(Enum):
     DELETE_TURN = "delete_turn"
     LIST_MODELS = "list_models"
     READ_MODEL = "read_model"
+    READ_QUOTA = "read_quota"
+    LIST_USAGE = "list_usage"
     READ_SELF = "read_self"
     READ_SWITCHES = "read_switches"
     SET_SWITCH = "set_switch"
@@ -55,6 +57,8 @@ _READING = frozenset(
         Action.READ_TURN,
         Action.LIST_MODELS,
         Action.READ_MODEL,
+        Action.READ_QUOTA,
+        Action.LIST_USAGE,
     }
 )
 _WRITING = frozenset(

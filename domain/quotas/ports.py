@@ -1,8 +1,15 @@
 """What credits need from the store."""
 
+from collections.abc import Sequence
 from typing import Protocol
+from uuid import UUID
 
+import msgspec
+
+from domain.ids import TenantId
+from domain.quotas.buckets import BucketName
 from domain.quotas.models import Claim, Standing
+from domain.quotas.periods import Period
 
 
 class Quotas(Protocol):
@@ -18,6 +25,38 @@ class Quotas(Protocol):
         Raises LostRace when one of them has no room: what the transaction has written must not be committed.
         """
         ...
+
+
+class HeldBucket(msgspec.Struct, frozen=True, kw_only=True):
+    """Names a bucket in which something is held. `subject_id` nil: it is the tenant's own."""
+
+    tenant_id: TenantId
+    subject_id: UUID
+    period: Period
+    name: BucketName
+
+
+class HeldBuckets(Protocol):
+    """Spans tenants: tells where something is held, not how much of what."""
+
+    async def find(self, after: HeldBucket | None, at_most: int) -> Sequence[HeldBucket]:
+        """In one order, those that come after the given one. Raises ServiceUnavailable."""
+        ...
+
+
+class HoldAudit(Protocol):
+    async def correct(self, bucket: HeldBucket) -> int:
+        """Locks the counter and compares it with what the running turns hold; a difference is corrected and entered.
+
+        Returns the difference in micro-credits, positive where too much was held: a fact, for holds and states of
+        turns change together under this lock.
+        """
+        ...
+
+
+class HoldAuditTx(Protocol):
+    @property
+    def hold_audit(self) -> HoldAudit: ...
 
 
 class QuotaTx(Protocol):

@@ -27,6 +27,11 @@ class QuotaLevel(msgspec.Struct, frozen=True, kw_only=True):
     exhausted: bool
 
 
+class QuotaStatus(msgspec.Struct, frozen=True, kw_only=True):
+    levels: tuple[QuotaLevel, ...]
+    warning_threshold_pct: int
+
+
 def levels_of(holder: Holder, standing: Standing, rules: QuotaRules) -> tuple[QuotaLevel, ...]:
     """Premium before total, the day before the month; what admits nothing, or has no limit, is left out."""
     return tuple(_levels(holder, standing, rules))

@@ -15,9 +15,11 @@ from domain.scope import AccessScope
 from domain.unit_of_work import Access
 from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.repositories.cancellations import PostgresCancellations
+from infra.postgres.repositories.charges import PostgresCharges
 from infra.postgres.repositories.chats import PostgresChats
 from infra.postgres.repositories.dead_jobs import PostgresDeadJobs
 from infra.postgres.repositories.events import EventKeeping, PostgresEvents
+from infra.postgres.repositories.hold_audit import PostgresHoldAudit
 from infra.postgres.repositories.jobs import PostgresJobs
 from infra.postgres.repositories.messages import PostgresMessages
 from infra.postgres.repositories.model_overrides import PostgresModelOverrides
@@ -48,6 +50,8 @@ class PostgresTransaction:
         self.turns = PostgresTurns(connection, scope)
         self.changes = PostgresChanges(connection, scope)
         self.cancellations = PostgresCancellations(connection, scope)
+        self.charges = PostgresCharges(connection, scope)
+        self.hold_audit = PostgresHoldAudit(connection, scope)
         self.quotas = PostgresQuotas(connection, scope)
         self.statuses = PostgresStatuses(connection, scope)
         self.events = PostgresEvents(connection, scope, keeping)

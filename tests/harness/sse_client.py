@@ -97,6 +97,14 @@ class EventStream:
         return next((frame for frame in self.frames if frame.event in {"done", "error"}), None)
 
     @property
+    def terminal_told_again(self) -> Frame | None:
+        """As a replay tells it: what is left of the credits is told to the first readers alone."""
+        terminal = self.terminal
+        if terminal is None or terminal.event == "error":
+            return terminal
+        return msgspec.structs.replace(terminal, data=terminal.data | {"quota_warnings": []})
+
+    @property
     def message_id(self) -> str:
         message_id: str = self.frames[0].data["message_id"]
         return message_id

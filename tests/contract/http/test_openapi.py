@@ -79,6 +79,8 @@ def test_operations_have_the_documented_ids(document: dict[str, Any]) -> None:
         "POST /v1/chats/{chat_id}/turns/{request_id}/cancel": "cancel_turn",
         "GET /v1/models": "list_models",
         "GET /v1/models/{model_id}": "get_model",
+        "GET /v1/quota/status": "get_quota_status",
+        "GET /v1/usage": "list_usage",
         "GET /v1/me": "get_me",
         "GET /v1/admin/turns": "list_live_turns",
         "POST /v1/admin/turns/{turn_id}/abort": "abort_turn",

@@ -8,7 +8,16 @@ from domain.errors import FeatureNotLicensed, Forbidden
 from domain.ids import TenantId, UserId
 from domain.subject import AuthMethod, Subject
 
-READING = {"read_chat", "list_chats", "list_messages", "read_turn", "list_models", "read_model"}
+READING = {
+    "read_chat",
+    "list_chats",
+    "list_messages",
+    "read_turn",
+    "list_models",
+    "read_model",
+    "read_quota",
+    "list_usage",
+}
 WRITING = {
     "create_chat",
     "update_chat",

@@ -1,0 +1,40 @@
+"""Compares what is held with the turns that run, and corrects what differs (engine.md 4.10). Safe in duplicate."""
+
+import logging
+from typing import Final
+
+from domain.ids import UserId
+from domain.quotas.ports import HeldBucket, HeldBuckets, HoldAuditTx
+from domain.scope import AccessScope
+from domain.telemetry.ports import Counted, Telemetry
+from domain.unit_of_work import UnitOfWork
+
+_log = logging.getLogger(__name__)
+
+_BATCH: Final = 500
+
+
+class HoldAuditor:
+    def __init__(self, held: HeldBuckets, begin: UnitOfWork[HoldAuditTx], telemetry: Telemetry) -> None:
+        self._held = held
+        self._begin = begin
+        self._telemetry = telemetry
+
+    async def sweep(self) -> None:
+        """Afterwards every bucket that was found holds what the running turns hold in it.
+
+        Raises ServiceUnavailable; what was corrected by then stays corrected.
+        """
+        last: HeldBucket | None = None
+        while found := await self._held.find(last, _BATCH):
+            for bucket in found:
+                await self._look_at(bucket)
+            last = found[-1]
+
+    async def _look_at(self, bucket: HeldBucket) -> None:
+        scope = AccessScope(tenant_id=bucket.tenant_id, user_id=UserId(bucket.subject_id))
+        async with self._begin(scope) as tx:
+            difference_micro = await tx.hold_audit.correct(bucket)
+        if difference_micro:
+            self._telemetry.count(Counted.QUOTA_HOLD_MISMATCH, period=bucket.period.type)
+            _log.error("hold_corrected", extra={"bucket": bucket.name.value, "difference_micro": difference_micro})
