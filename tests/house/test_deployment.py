@@ -57,3 +57,10 @@ def test_the_image_gets_every_package_of_the_wheel() -> None:
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
     admitted = (ROOT / ".dockerignore").read_text().splitlines()
     assert [name for name in packages if f"COPY {name} {name}\n" not in dockerfile or f"!{name}" not in admitted] == []
+
+
+def test_jobs_are_left_to_the_worker_where_there_is_one() -> None:
+    settings = load_settings(None, COMPOSE["x-replica"]["environment"] | PLACEHOLDERS, {})
+    assert SERVICES["worker"]["command"] == ["worker"]
+    assert SERVICES["worker"]["environment"] == SERVICES["api-1"]["environment"]
+    assert not settings.jobs.embedded
