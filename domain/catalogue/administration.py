@@ -5,7 +5,8 @@ from typing import Protocol
 
 import msgspec
 
-from domain.audit.events import Actor, EventType, NewEvent, audit_event
+from domain.audit.administration import admin_event, platform_scope
+from domain.audit.events import EventType, NewEvent
 from domain.audit.ports import EventTx
 from domain.auth.administration import on_record
 from domain.auth.policy import Action, Policy
@@ -15,7 +16,6 @@ from domain.catalogue.ports import CatalogueSource, ModelOverrides, Override
 from domain.catalogue.upkeep import CatalogueUpkeep
 from domain.clock import Clock
 from domain.errors import ModelNotFound, VersionConflict
-from domain.scope import scope_for
 from domain.subject import Subject
 from domain.switches.ports import Tell
 from domain.unit_of_work import UnitOfWork
@@ -82,7 +82,7 @@ class CatalogueAdministration:
         self._policy.require(who, Action.CHANGE_CATALOGUE)
         with on_record(who, Action.CHANGE_CATALOGUE, f"model:{model_id} enabled={enabled}"):
             self._entry(model_id)
-            async with self._begin(scope_for(who)) as tx:
+            async with self._begin(platform_scope(who)) as tx:
                 await tx.model_overrides.await_turn()
                 present = await tx.model_overrides.newest(model_id)
                 _refuse_stale(present, expected)
@@ -98,11 +98,11 @@ class CatalogueAdministration:
         raise ModelNotFound
 
     async def _add_event(self, who: Subject, event_type: EventType, details: dict[str, object]) -> None:
-        async with self._begin(scope_for(who)) as tx:
+        async with self._begin(platform_scope(who)) as tx:
             await tx.events.add(self._event(who, event_type, details))
 
     def _event(self, who: Subject, event_type: EventType, details: dict[str, object]) -> NewEvent:
-        return audit_event(event_type, scope_for(who), Actor.of(who), self._clock.now(), details=details)
+        return admin_event(event_type, who, self._clock.now(), details)
 
 
 def _difference(catalogue: LiveCatalogue, before: tuple[ModelSpec, ...], after: tuple[ModelSpec, ...]) -> Reloaded:

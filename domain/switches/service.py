@@ -2,14 +2,14 @@
 
 import msgspec
 
-from domain.audit.events import Actor, EventType, NewEvent, audit_event
+from domain.audit.administration import admin_event, platform_scope
+from domain.audit.events import EventType, NewEvent
 from domain.auth.administration import on_record
 from domain.auth.policy import Action, Policy
 from domain.clock import Clock
 from domain.errors import InvalidRequest, KillSwitchNotFound, VersionConflict
 from domain.ids import uuid7
 from domain.pagination import Page, PageQuery
-from domain.scope import scope_for
 from domain.subject import Subject
 from domain.switches.models import Switch, SwitchId, SwitchMode, SwitchName
 from domain.switches.ports import LiveTurns, SwitchOrder, SwitchTx, Tell
@@ -60,7 +60,7 @@ class SwitchService:
         """Raises KillSwitchNotFound, for one that was cleared too; VersionConflict, ServiceUnavailable."""
         self._policy.require(who, Action.SET_SWITCH)
         with on_record(who, Action.SET_SWITCH, f"clear {switch_id}{' dry_run' if dry_run else ''}"):
-            async with self._begin(scope_for(who), Access.READ if dry_run else Access.WRITE) as tx:
+            async with self._begin(platform_scope(who), Access.READ if dry_run else Access.WRITE) as tx:
                 switch = await _to_clear(tx, switch_id, expected, dry_run=dry_run)
                 if not dry_run:
                     switch = await tx.switches.clear(switch, who.user_id)
@@ -73,12 +73,12 @@ class SwitchService:
     async def page(self, who: Subject, query: PageQuery, *, cleared: bool) -> Page[Switch]:
         self._policy.require(who, Action.READ_SWITCHES)
         with on_record(who, Action.READ_SWITCHES, "kill_switches"):
-            async with self._begin(scope_for(who), Access.READ) as tx:
+            async with self._begin(platform_scope(who), Access.READ) as tx:
                 return await tx.switches.page(query, cleared=cleared)
 
     async def _set(self, who: Subject, order: SwitchOrder, expected: int | None) -> Switch:
         new_id = SwitchId(uuid7(self._clock.now()))
-        async with self._begin(scope_for(who)) as tx:
+        async with self._begin(platform_scope(who)) as tx:
             await tx.switches.await_turn()
             present = await tx.switches.newest(order.name)
             _refuse_stale(present, expected)
@@ -88,7 +88,7 @@ class SwitchService:
         return switch
 
     async def _present(self, who: Subject, name: SwitchName, expected: int | None) -> Switch | None:
-        async with self._begin(scope_for(who), Access.READ) as tx:
+        async with self._begin(platform_scope(who), Access.READ) as tx:
             present = await tx.switches.newest(name)
         _refuse_stale(present, expected)
         return present if present is not None and present.cleared_at is None else None
@@ -102,7 +102,7 @@ class SwitchService:
             "version": switch.version,
             "cleared": switch.cleared_at is not None,
         }
-        return audit_event(EventType.SWITCH_CHANGED, scope_for(who), Actor.of(who), self._clock.now(), details=details)
+        return admin_event(EventType.SWITCH_CHANGED, who, self._clock.now(), details)
 
     async def _affected(self, name: SwitchName) -> int:
         return sum(count for turn, count in await self._live_turns.census() if concerns(name, turn))

@@ -6,7 +6,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from domain.audit.events import Actor, EventType, audit_event
+from domain.audit.administration import admin_event, platform_scope
+from domain.audit.events import EventType
 from domain.audit.ports import EventTx
 from domain.auth.administration import on_record
 from domain.auth.policy import Action, Policy
@@ -15,7 +16,7 @@ from domain.errors import ChatNotFound, TurnNotFound
 from domain.filters import Field, Kind, ListShape, OrderKey
 from domain.ids import ChatId, OwnerId, RequestId, TenantId, TurnId, UserId
 from domain.pagination import Page, PageQuery
-from domain.scope import AccessScope, scope_for
+from domain.scope import AccessScope
 from domain.streaming.models import StopReason
 from domain.streaming.ports import OnDisconnect
 from domain.subject import Subject
@@ -115,8 +116,8 @@ class LiveTurnService:
                 raise TurnNotFound from None
 
     async def _note(self, who: Subject, turn: LiveTurn, reason: str) -> None:
-        """Under the operator's own tenant, as everything that operators do."""
+        """As everything that operators do, it is in the books of the platform."""
         details = {"aborted_turn": turn.turn_id, "aborted_tenant": turn.tenant_id, "reason": reason}
-        event = audit_event(EventType.TURN_ABORTED, scope_for(who), Actor.of(who), self._clock.now(), details=details)
-        async with self._begin(scope_for(who)) as tx:
+        event = admin_event(EventType.TURN_ABORTED, who, self._clock.now(), details)
+        async with self._begin(platform_scope(who)) as tx:
             await tx.events.add(event)
