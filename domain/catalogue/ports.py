@@ -14,6 +14,11 @@ class Catalogue(Protocol):
         """Every entry, enabled or not, in list order; the same immutable snapshot until something changes."""
         ...
 
+    @property
+    def version(self) -> int:
+        """Of the content; the same for the same content. Raises ServiceUnavailable before it was recorded."""
+        ...
+
 
 class CatalogueSource(Protocol):
     async def read(self) -> tuple[ModelSpec, ...]:

@@ -22,6 +22,10 @@ class SwitchedCatalogue:
         self._board = board
         self._clock = clock
 
+    @property
+    def version(self) -> int:
+        return self._catalogue.version
+
     def models(self) -> tuple[ModelSpec, ...]:
         models, state = self._catalogue.models(), self._board.last_known
         now = self._clock.now()

@@ -10,8 +10,10 @@ from domain.quotas.models import Hold, QuotaRules, Standing
 from domain.quotas.periods import periods_at
 
 
-def hold_for(model: ModelSpec, estimated_input_tokens: int, generation_floor: int, standing: Standing) -> Hold:
-    """The estimated input and the longest answer, at the model's prices. Raises OutOfBounds."""
+def hold_for(
+    model: ModelSpec, estimated_input_tokens: int, generation_floor: int, standing: Standing, policy_version: int = 1
+) -> Hold:
+    """The estimated input and the longest answer, at the model's prices of this version. Raises OutOfBounds."""
     prices = Prices(
         input_multiplier_micro=model.input_tokens_credit_multiplier_micro,
         output_multiplier_micro=model.output_tokens_credit_multiplier_micro,
@@ -27,6 +29,7 @@ def hold_for(model: ModelSpec, estimated_input_tokens: int, generation_floor: in
         day=day.start,
         month=month.start,
         in_tenant_buckets=standing.limits.tenant_counts,
+        policy_version=policy_version,
     )
 
 

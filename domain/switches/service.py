@@ -100,6 +100,7 @@ class SwitchService:
             "target": switch.name.target,
             "mode": switch.mode,
             "version": switch.version,
+            "reason": switch.reason,
             "cleared": switch.cleared_at is not None,
         }
         return admin_event(EventType.SWITCH_CHANGED, who, self._clock.now(), details)

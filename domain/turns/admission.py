@@ -169,7 +169,8 @@ class Admission:
             plan = assemble(candidate.model, budgets, history, content)
         except PLAN_REFUSALS as refused:
             plan = refused
-        hold = hold_for(candidate.model, plan.estimated_tokens, budgets.generation_floor, standing)
+        version = self._catalogue.version
+        hold = hold_for(candidate.model, plan.estimated_tokens, budgets.generation_floor, standing, version)
         return (candidate, plan), hold
 
     def _usable(self, selected: str) -> tuple[Candidate, ...]:

@@ -12,6 +12,7 @@ from tests.harness.client import Client
 from tests.harness.eventually import eventually
 from tests.harness.operator import accepted
 from tests.harness.postgres import Database
+from tests.harness.rows import connected
 from tests.harness.service import serving, settings
 
 SMALL: Final = 'id = "small"\nprovider_id = "scripted"\nprovider_model_id = "mock-len5"\nis_default = true\n'
@@ -82,6 +83,11 @@ async def test_a_file_that_is_replaced_comes_into_force_and_running_turns_keep_w
         after = await (await world.client.told(chat_id)).end()
         assert (after.data["effective_model"], after.data["downgrade_reason"]) == ("small", "model_disabled")
         assert (await world.catalogue())["catalogue_version"] == "2"
+        async with connected(database.superuser_dsn) as rows:
+            found = await rows.fetch(
+                "SELECT effective_model, policy_version FROM mini_chat.chat_turns ORDER BY user_seq"
+            )
+        assert [tuple(row) for row in found] == [("long", 1), ("small", 2)]
 
 
 @pytest.mark.parametrize("text", [BAD, "", "models = 3", "[[models", '[[models]]\nid = "sma'], ids=range(5))

@@ -58,6 +58,8 @@ MODEL = ModelSpec(id="test-model", provider_id="test", provider_model_id="remote
 
 
 class FixedCatalogue:
+    version = 1
+
     def __init__(self, *models: ModelSpec) -> None:
         self._models = models
 

@@ -70,6 +70,8 @@ class KnownPeople:
 
 
 class Catalogue:
+    version = 1
+
     def models(self) -> tuple[ModelSpec, ...]:
         return (
             ModelSpec(id="second", provider_id="p", provider_model_id="x", sort_order=2, description="Larger."),

@@ -128,6 +128,8 @@ async def test_a_transaction_costs_one_message_to_begin_and_one_to_end(engine: C
 
 
 class OneModel:
+    version = 1
+
     def models(self) -> tuple[ModelSpec, ...]:
         return (ModelSpec(id="m", provider_id="p", provider_model_id="m"),)
 
