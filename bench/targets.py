@@ -21,6 +21,10 @@ max_running_turns = 0
 sends_per_minute = 0
 max_running_turns = 0
 
+[quota]
+total_daily_micro = 1_000_000_000_000
+total_monthly_micro = 1_000_000_000_000
+
 [providers.bench]
 kind = "openai_chat"
 base_url = "{upstream_url}"

@@ -16,6 +16,7 @@ from tests.harness.processes import Server, clean_environment, mini_chat, mini_c
 from tests.harness.upstream import Upstream
 
 STOPS_WITHIN_S: Final = 5
+_PLENTY_MICRO: Final = "1000000000000"
 REMOTE: Final = {
     "id": "remote",
     "provider_id": "openai",
@@ -63,6 +64,8 @@ def settings(
         "MINI_CHAT_LIMITS_USER_REQUESTS_PER_MINUTE": "0",
         "MINI_CHAT_LIMITS_USER_SENDS_PER_MINUTE": "0",
         "MINI_CHAT_LIMITS_USER_MAX_RUNNING_TURNS": "0",
+        "MINI_CHAT_QUOTA_TOTAL_DAILY_MICRO": _PLENTY_MICRO,
+        "MINI_CHAT_QUOTA_TOTAL_MONTHLY_MICRO": _PLENTY_MICRO,
     }
 
 
