@@ -12,7 +12,7 @@ from domain.clock import SystemClock
 from domain.ids import OwnerId, TenantId, TurnId
 from domain.streaming.models import StopReason
 from domain.telemetry.ports import SilentTelemetry
-from domain.turns.bus import Bus, FollowTurn, Inbox, Message, StopTurn
+from domain.turns.bus import Broadcast, Bus, FollowTurn, Inbox, Message, PolicyChanged, StopTurn
 from infra.local.bus import Exchange, LocalBus
 from tests.harness.eventually import until
 
@@ -30,7 +30,9 @@ class Process:
         self.heard: list[Message] = []
         self.inbox.on(StopTurn, self.heard.append)
         self.inbox.on(FollowTurn, self.heard.append)
+        self.inbox.on(PolicyChanged, self.heard.append)
         self.bus: Bus
+        self.broadcast: Broadcast
 
     async def hears(self, message: Message) -> None:
         await until(lambda: message in self.heard)
@@ -53,7 +55,7 @@ def a_follow(position: int = 0) -> FollowTurn:
 
 def on_one_loop(exchange: Exchange) -> Process:
     process = Process()
-    process.bus = LocalBus(exchange, process.owner, process.inbox)
+    process.bus = process.broadcast = LocalBus(exchange, process.owner, process.inbox)
     return process
 
 
@@ -64,7 +66,8 @@ async def over_redis(url: str, patience: timedelta = TIMEOUT, *, listening: bool
     messages = messaging(RedisSettings(url=url, timeout=patience), process.owner, SystemClock(), SilentTelemetry())
     messages.inbox.on(StopTurn, process.heard.append)
     messages.inbox.on(FollowTurn, process.heard.append)
-    process.inbox, process.bus = messages.inbox, messages.bus
+    messages.inbox.on(PolicyChanged, process.heard.append)
+    process.inbox, process.bus, process.broadcast = messages.inbox, messages.bus, messages.broadcast
     async with messages.running():
         if listening:
             await until(lambda: process.bus.healthy, within_s=RECONNECTED_WITHIN_S)

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from domain.ids import OwnerId
-from domain.turns.bus import FollowTurn, Inbox, StopTurn
+from domain.turns.bus import FollowTurn, Inbox, PolicyChanged, StopTurn
 from infra.local.bus import Exchange
 from tests.contract.bus.processes import PATIENCE, Process, a_follow, a_stop, on_one_loop, over_redis
 from tests.harness.redis import RedisServer
@@ -43,6 +43,14 @@ async def test_a_process_can_tell_itself(two: Two) -> None:
     message = a_follow()
     await one.bus.tell(one.owner, message)
     await one.hears(message)
+
+
+async def test_what_is_told_to_all_reaches_every_process_and_the_teller_too(two: Two) -> None:
+    one, other = two
+    message = PolicyChanged()
+    await one.broadcast.tell_all(message)
+    await one.hears(message)
+    await other.hears(message)
 
 
 async def test_a_message_for_an_owner_that_is_gone_is_lost_quietly(two: Two) -> None:

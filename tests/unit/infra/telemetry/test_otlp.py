@@ -2,14 +2,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, SpanKind
 
 from domain.errors import ChatNotFound
-from domain.telemetry.ports import Counted, SpanName, Telemetry
+from domain.telemetry.ports import Counted, Measured, SpanName, Telemetry
 from domain.telemetry.trace_context import new_trace, trace_from
 from infra.telemetry.otlp import OtlpTelemetry
 
@@ -50,6 +50,18 @@ def telemetry(collector: Collector) -> Iterator[Telemetry]:
     otlp.start_with(SimpleSpanProcessor(collector.spans), collector.counts)
     yield otlp
     otlp.stop()
+
+
+def test_what_is_measured_is_a_histogram_with_closed_labels(telemetry: Telemetry, collector: Collector) -> None:
+    for seconds in (0.25, 0.5):
+        telemetry.measure(Measured.KILL_SWITCH_EFFECT, seconds, mode="abort", tenant="nobody")
+    data = collector.counts.get_metrics_data()
+    assert data
+    (metric,) = (each for each in data.resource_metrics[0].scope_metrics[0].metrics)
+    (point,) = metric.data.data_points
+    assert isinstance(point, HistogramDataPoint)
+    assert metric.name == "mini_chat_kill_switch_effect_seconds"
+    assert (point.sum, point.count, dict(point.attributes or {})) == (0.75, 2, {"mode": "abort"})
 
 
 def test_a_span_continues_the_callers_trace(telemetry: Telemetry, collector: Collector) -> None:
