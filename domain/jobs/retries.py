@@ -33,4 +33,4 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
         """`chance` in 0..1; a random one spreads jobs that failed together."""
         # The exponent is bounded too, for a timedelta is.
         ceiling: timedelta = min(self.base * 2.0 ** min(attempts_before, 32), self.longest)
-        return max(ceiling * chance, min(asked or timedelta(0), self.longest))
+        return max(ceiling * chance, asked or timedelta(0))

@@ -150,7 +150,11 @@ class JobRunner:
         # Whichever dies first, for instance with the connection, stops the other.
         for task in both:
             task.add_done_callback(lambda _: stop())
-        done, _ = await asyncio.wait(both)
+        try:
+            done, _ = await asyncio.wait(both)
+        finally:
+            for task in both:
+                task.cancel()
         for task in done:
             task.result()
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from itertools import pairwise
+from uuid import uuid4
 
 import anyio
 import asyncpg
@@ -12,11 +13,14 @@ import pytest
 from msgspec.structs import replace
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
+from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from domain.ids import EventId, UserId
 from domain.jobs.payloads import Job
 from domain.jobs.retries import JobFailed
 from domain.scope import AccessScope
+from infra.jobs.engine_tables import JobTables
 from infra.jobs.runner import Tick
 from infra.postgres.job_tables import ENVIRONMENT, QUEUE, SCHEDULER
 from infra.postgres.unit_of_work import PostgresUnitOfWork
@@ -183,6 +187,56 @@ async def test_what_still_runs_at_the_deadline_of_a_drain_is_given_back_and_not_
     }
 
 
+async def test_a_job_that_cannot_be_interrupted_is_left_to_another_worker(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    """The worker goes without it."""
+    attempts: list[Job] = []
+
+    async def cling(job: Job) -> None:
+        attempts.append(job)
+        if len(attempts) == 1:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep_forever()
+
+    await enqueue(begin, a_job())
+    async with runner(database.dsn, cling, deadline=timedelta(minutes=1)).running():
+        await until(lambda: len(attempts) == 1)
+    assert await states(admin) == {"picked": 1}
+    async with runner(database.dsn, cling).running():
+        await eventually(lambda: _empty(admin))
+    assert len(attempts) == 2
+
+
+async def test_an_interruption_is_not_the_end_of_a_job(begin: PostgresUnitOfWork, admin: asyncpg.Connection) -> None:
+    """The engine would delete it."""
+    await enqueue(begin, a_job())
+    tables = JobTables(AsyncpgDriver(admin))
+    (picked,) = await tables.dequeue(
+        1,
+        {QueueEntrypoint("audit_export"): EntrypointExecutionParameter(concurrency_limit=0)},
+        QueueManagerId(uuid4()),
+        None,
+        QUICK.lease,
+    )
+    await tables.log_jobs([(picked, "canceled", None)])
+    assert await states(admin) == {"picked": 1}
+
+
+async def test_a_worker_that_comes_back_late_changes_nothing(
+    begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    await enqueue(begin, a_job())
+    tables = JobTables(AsyncpgDriver(admin))
+    queues = {QueueEntrypoint("audit_export"): EntrypointExecutionParameter(concurrency_limit=0)}
+    (late,) = await tables.dequeue(1, queues, QueueManagerId(uuid4()), None, QUICK.lease)
+    await admin.execute("UPDATE mini_chat.jobs SET heartbeat = now() - interval '1 hour'")
+    (again,) = await tables.dequeue(1, queues, QueueManagerId(uuid4()), None, QUICK.lease)
+    assert (again.id, again.attempts) == (late.id, 1)
+    await tables.retry_job(late, timedelta(0), None)
+    assert await states(admin) == {"picked": 1}
+
+
 async def test_a_tenant_whose_jobs_hang_holds_up_nobody_else(database: Database, begin: PostgresUnitOfWork) -> None:
     stuck, others = a_job().tenant_id, [a_job() for _ in range(20)]
     running, most, done = 0, 0, Done()
@@ -222,6 +276,7 @@ async def test_a_worker_lives_through_the_loss_of_its_connection(
         await until(lambda: len(done.events) == 2, within_s=10)
 
 
+@pytest.mark.timeout(40)
 async def test_a_tick_is_taken_by_one_of_three(database: Database) -> None:
     ticks: list[float] = []
 
@@ -232,7 +287,7 @@ async def test_a_tick_is_taken_by_one_of_three(database: Database) -> None:
         for _ in range(3):
             tick = Tick(name="each_two_seconds", cron="*/2 * * * * *", work=note)
             await workers.enter_async_context(runner(database.dsn, Done().handle, tick).running())
-        await until(lambda: len(ticks) >= 2, within_s=10)
+        await until(lambda: len(ticks) >= 2, within_s=25)
     assert all(later - earlier > 0.5 for earlier, later in pairwise(ticks)), ticks
 
 

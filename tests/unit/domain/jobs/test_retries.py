@@ -21,8 +21,8 @@ def test_chance_only_shortens_a_pause(before: int, chance: float) -> None:
     assert timedelta(0) <= RETRIES.pause(before, chance) <= RETRIES.pause(before, 1.0)
 
 
-@pytest.mark.parametrize(("asked_s", "pause_s"), [(5, 5), (0.1, 0.5), (7200, 600)])
-def test_what_was_asked_for_lengthens_it_within_reason(asked_s: float, pause_s: float) -> None:
+@pytest.mark.parametrize(("asked_s", "pause_s"), [(5, 5), (0.1, 0.5), (3600, 3600)])
+def test_what_was_asked_for_lengthens_it(asked_s: float, pause_s: float) -> None:
     assert RETRIES.pause(0, chance=0.5, asked=timedelta(seconds=asked_s)) == timedelta(seconds=pause_s)
 
 
