@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+import anyio
 from typing_extensions import override
 
 from domain.audit.events import OutgoingEvent
@@ -18,6 +19,7 @@ from infra.providers.address_guard import AddressGuard
 from infra.providers.retry_hint import retry_after_ms
 from infra.providers.secrets import Secret
 
+_CLOSING_S: Final = 2.0
 _CONNECTIONS: Final = 32
 _REPEATABLE: Final = frozenset({408, 425, 429})
 """Refusals that do not mean the event; every other 4xx would be the same next time."""
@@ -48,7 +50,8 @@ class Webhook(Consumer):
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._session is not None:
-            await self._session.close()
+            with anyio.move_on_after(_CLOSING_S, shield=True):
+                await self._session.close()
 
     @override
     async def deliver(self, event: OutgoingEvent) -> None:

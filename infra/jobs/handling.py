@@ -82,7 +82,7 @@ class Attempting(AbstractEntrypointExecutor):
     async def execute(self, job: PickedJob, context: Context) -> None:
         if self._work.retries.spent(job.attempts):
             self._bury(job, "worker_lost")
-        scope = self._attempts.begin()
+        scope, failed = self._attempts.begin(), None
         try:
             with scope:
                 failed = await self._attempt(job)

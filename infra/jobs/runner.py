@@ -114,16 +114,17 @@ class JobRunner:
                 await asyncio.wait_for(self._stopping.wait(), pause)
 
     async def _work_on_one_connection(self, attempts: Attempts) -> None:
-        connection = await asyncpg.connect(
-            driver_dsn(self._address),
-            timeout=self._limits.statement.total_seconds(),
-            command_timeout=self._limits.statement.total_seconds() + 1,
-            server_settings={
-                "application_name": "mini-chat jobs",
-                "role": WORKER_ROLE,
-                "statement_timeout": str(int(self._limits.statement.total_seconds() * 1000)),
-            },
-        )
+        patience_s = self._limits.statement.total_seconds()
+        async with asyncio.timeout(patience_s):
+            connection = await asyncpg.connect(
+                driver_dsn(self._address),
+                command_timeout=patience_s + 1,
+                server_settings={
+                    "application_name": "mini-chat jobs",
+                    "role": WORKER_ROLE,
+                    "statement_timeout": str(int(patience_s * 1000)),
+                },
+            )
         try:
             await self._engine(JobTables(AsyncpgDriver(connection)), attempts)
         finally:

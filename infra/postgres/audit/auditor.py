@@ -56,6 +56,6 @@ async def _findings(connection: asyncpg.Connection, checks: Mapping[str, str]) -
             )
         findings = []
         for check, query in checks.items():
-            row = await connection.fetchrow(_COUNTED.format(samples=_SAMPLES, query=query))
+            (row,) = await connection.fetch(_COUNTED.format(samples=_SAMPLES, query=query))
             findings.append(Finding(check=check, violations=row["violations"], sample=row["sample"]))
         return tuple(findings)
