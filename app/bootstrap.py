@@ -9,6 +9,7 @@ from api.rest.client_address import TrustedProxies
 from api.rest.cursor import Cursors
 from api.rest.jobs.controller import JobController
 from api.rest.models.administration import CatalogueController
+from api.rest.quotas.administration import QuotaAdministrationController
 from api.rest.quotas.controller import QuotaController
 from api.rest.quotas.usage import UsageController
 from api.rest.request_body import BodyLimits
@@ -50,6 +51,7 @@ from domain.limits.rates import Rates
 from domain.limits.turn_caps import TurnCaps
 from domain.messages.service import MessageService
 from domain.operations.service import JobAdministration
+from domain.quotas.administration import QuotaAdministration
 from domain.quotas.charges import ChargeService
 from domain.quotas.hold_audit import HoldAuditor
 from domain.quotas.service import QuotaService
@@ -188,6 +190,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 CancelController,
                 QuotaController,
                 UsageController,
+                QuotaAdministrationController,
                 SwitchController,
                 CatalogueController,
                 JobController,
@@ -199,6 +202,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 "cancellation": cancellation,
                 "statuses": TurnStatuses(begin, policy),
                 "charges": ChargeService(begin, policy),
+                "quota_administration": QuotaAdministration(begin, policy, rules, clock),
                 "quotas": QuotaService(begin, policy, rules),
                 "removal": TurnRemoval(begin, policy, clock),
                 "live_turns": LiveTurnService(begin, live_turns, policy, cancellation, clock),

@@ -4,7 +4,7 @@
     ├── InvalidRequest, InvalidModel, InvalidAttachment, InvalidTurnState    invalid
     ├── Unauthorized                                                         unauthenticated
     ├── Forbidden, FeatureNotLicensed                                        forbidden
-    ├── ChatNotFound, TurnNotFound, ModelNotFound                            not_found
+    ├── ChatNotFound, TurnNotFound, ModelNotFound, TenantNotFound            not_found
     ├── RequestIdConflict, GenerationInProgress, NotLatestTurn               conflict
     ├── RequestIdReused, InvalidFilter, InvalidOrder, InvalidCursor,
     │   InvalidLimit, InputTooLong, ContextBudgetExceeded                    mismatch
@@ -155,6 +155,11 @@ class ModelNotFound(DomainError):
 class JobNotFound(DomainError):
     kind, code = Kind.NOT_FOUND, "job_not_found"
     sentence = "There is no such dead job, or no such queue."
+
+
+class TenantNotFound(DomainError):
+    kind, code = Kind.NOT_FOUND, "tenant_not_found"
+    sentence = "There is no such tenant."
 
 
 class KillSwitchNotFound(DomainError):

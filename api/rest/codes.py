@@ -63,6 +63,7 @@ ADVICE: Mapping[str, _Advice] = {
     "not_found": _Advice("Check the address; a trailing slash is another address."),
     "chat_not_found": _Advice("Check the id; chats of other users and deleted chats answer like missing ones."),
     "turn_not_found": _Advice("Check the request_id, or use `latest`."),
+    "tenant_not_found": _Advice("Check the id; a tenant is known once it has a chat or limits."),
     "model_not_found": _Advice("Choose a model from GET /v1/models."),
     "job_not_found": _Advice("List the dead jobs again: this one has been let go, or done."),
     "kill_switch_not_found": _Advice("List the switches again: this one was cleared, or never was."),

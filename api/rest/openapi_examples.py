@@ -62,6 +62,25 @@ _PERIOD = {
     "warning": True,
     "exhausted": False,
 }
+_LIMITS = {
+    "total": {"limit_daily_credits_micro": 100_000_000, "limit_monthly_credits_micro": None},
+    "premium": {"limit_daily_credits_micro": 0, "limit_monthly_credits_micro": 0},
+}
+_TENANT_QUOTAS = {
+    "tenant_id": "0198c0de-79f0-7a01-9d00-1b2c3d4e5f62",
+    "tenant_limits": _LIMITS,
+    "user_defaults": _LIMITS,
+    "version": 1,
+    "tiers": [{"tier": "total", "periods": [_PERIOD]}],
+}
+_USER_QUOTAS = {
+    "tenant_id": "0198c0de-79f0-7a01-9d00-1b2c3d4e5f62",
+    "user_id": "0198c0de-79f0-7a01-9d00-1b2c3d4e5f61",
+    "limits": _LIMITS,
+    "effective": _LIMITS,
+    "version": 1,
+    "tiers": [{"tier": "total", "periods": [_PERIOD]}],
+}
 _ME = {
     "subject_id": "0198c0de-79f0-7a01-9d00-1b2c3d4e5f61",
     "tenant_id": "0198c0de-79f0-7a01-9d00-1b2c3d4e5f62",
@@ -180,6 +199,8 @@ REQUESTS: Mapping[str, object] = {
     "mini_chat.change_catalogue_entry": {"enabled": False, "expected_version": 0},
     "mini_chat.reload_catalogue": {"dry_run": False},
     "mini_chat.abort_turn": {"reason": "It calls its tool for ever."},
+    "mini_chat.set_tenant_quotas": {"tenant_limits": _LIMITS, "user_defaults": _LIMITS, "expected_version": 0},
+    "mini_chat.set_user_quotas": {"limits": _LIMITS},
     "mini_chat.set_kill_switch": {
         "scope": "model",
         "target": "gpt-large",
@@ -210,6 +231,10 @@ ANSWERS: Mapping[str, object] = {
     "mini_chat.list_messages": {"items": [_ANSWER], "page_info": _PAGE_INFO},
     "mini_chat.list_models": {"items": [_MODEL]},
     "mini_chat.list_usage": {"items": [_CHARGE], "page_info": _PAGE_INFO},
+    "mini_chat.get_tenant_quotas": _TENANT_QUOTAS,
+    "mini_chat.set_tenant_quotas": _TENANT_QUOTAS,
+    "mini_chat.get_user_quotas": _USER_QUOTAS,
+    "mini_chat.set_user_quotas": _USER_QUOTAS,
     "mini_chat.get_quota_status": {"tiers": [{"tier": "total", "periods": [_PERIOD]}], "warning_threshold_pct": 20},
     "mini_chat.get_model": _MODEL,
     "mini_chat.send_message": _RESULT,

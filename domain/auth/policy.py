@@ -39,6 +39,8 @@ class Action(Enum):
     READ_QUOTA = "read_quota"
     LIST_USAGE = "list_usage"
     READ_SELF = "read_self"
+    READ_QUOTAS = "read_quotas"
+    SET_QUOTAS = "set_quotas"
     READ_SWITCHES = "read_switches"
     SET_SWITCH = "set_switch"
     READ_CATALOGUE = "read_catalogue"
@@ -76,6 +78,8 @@ _WRITING = frozenset(
 )
 ADMINISTRATION: Final = frozenset(
     {
+        Action.READ_QUOTAS,
+        Action.SET_QUOTAS,
         Action.READ_SWITCHES,
         Action.SET_SWITCH,
         Action.READ_CATALOGUE,

@@ -1,13 +1,16 @@
 """What credits need from the store."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
-from domain.ids import TenantId
+from domain.audit.ports import EventTx
+from domain.ids import TenantId, UserId
 from domain.quotas.buckets import BucketName
+from domain.quotas.limits import Limits
 from domain.quotas.models import Claim, Standing
 from domain.quotas.periods import Period
 
@@ -62,3 +65,30 @@ class HoldAuditTx(Protocol):
 class QuotaTx(Protocol):
     @property
     def quotas(self) -> Quotas: ...
+
+
+class LimitPlace(StrEnum):
+    USER = "user"
+    USER_DEFAULT = "user_default"
+    TENANT = "tenant"
+
+
+class QuotaLimits(Protocol):
+    """The limits of the scope's user and tenant, as they are set."""
+
+    async def tenant_exists(self) -> bool:
+        """Whether anything was ever created in it or set for it."""
+        ...
+
+    async def version(self, place: LimitPlace) -> int:
+        """0 where nothing was ever set."""
+        ...
+
+    async def put(self, place: LimitPlace, limits: Limits, by: UserId, expected: int | None) -> bool:
+        """Replaces them as a whole; False, and nothing changes, when another version than the expected one is there."""
+        ...
+
+
+class LimitTx(QuotaTx, EventTx, Protocol):
+    @property
+    def limits(self) -> QuotaLimits: ...

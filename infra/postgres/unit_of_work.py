@@ -23,6 +23,7 @@ from infra.postgres.repositories.hold_audit import PostgresHoldAudit
 from infra.postgres.repositories.jobs import PostgresJobs
 from infra.postgres.repositories.messages import PostgresMessages
 from infra.postgres.repositories.model_overrides import PostgresModelOverrides
+from infra.postgres.repositories.quota_limits import PostgresQuotaLimits
 from infra.postgres.repositories.quotas import PostgresQuotas
 from infra.postgres.repositories.switches import PostgresSwitches
 from infra.postgres.repositories.turn_changes import PostgresChanges
@@ -52,6 +53,7 @@ class PostgresTransaction:
         self.cancellations = PostgresCancellations(connection, scope)
         self.charges = PostgresCharges(connection, scope)
         self.hold_audit = PostgresHoldAudit(connection, scope)
+        self.limits = PostgresQuotaLimits(connection, scope)
         self.quotas = PostgresQuotas(connection, scope)
         self.statuses = PostgresStatuses(connection, scope)
         self.events = PostgresEvents(connection, scope, keeping)

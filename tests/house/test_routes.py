@@ -17,6 +17,7 @@ from tests.harness.assembled import assembled_framework
 from tests.harness.engine import a_user
 
 WRITING = {
+    Action.SET_QUOTAS,
     Action.CREATE_CHAT,
     Action.UPDATE_CHAT,
     Action.DELETE_CHAT,

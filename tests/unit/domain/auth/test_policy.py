@@ -30,6 +30,8 @@ WRITING = {
     "delete_turn",
 }
 ADMINISTERING = {
+    "read_quotas",
+    "set_quotas",
     "read_switches",
     "set_switch",
     "read_catalogue",
