@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import anyio
@@ -47,7 +47,9 @@ class PolicyWatch:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Looks before anything is admitted, and from then on."""
+        """Has looked before anything is admitted, if the database lets it, and looks from then on."""
+        with suppress(ServiceUnavailable):
+            await self.look()
         async with anyio.create_task_group() as self._tasks:
             self._tasks.start_soon(every, self._interval, "policy_watch", self.look, self._bell)
             yield
