@@ -113,6 +113,17 @@ Filter: TypeAlias = Compare | Among | Matches | Not | And | Or
 """A row belongs to the list when this is true of it; neither when it is false nor when it is unknown."""
 
 
+def condition_count(term: Filter) -> int:
+    """How many comparisons, lists of values and matches of text it is made of."""
+    match term:
+        case Not():
+            return condition_count(term.term)
+        case And() | Or():
+            return sum(map(condition_count, term.terms))
+        case _:
+            return 1
+
+
 class OrderKey(msgspec.Struct, frozen=True):
     """Null is the smallest value; text orders by code point, false before true (api.md 2.4)."""
 

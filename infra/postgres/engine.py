@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from infra.postgres.connection_pool import DRIVER, ConnectionPool
 from infra.postgres.dsn import DIALECT, driver_dsn
 from infra.postgres.prepared import json_text
+from infra.postgres.statement_cache import StatementCache
 
 _GRACE: Final = timedelta(seconds=1)
 """How much longer than the server the driver waits for a statement: only a silent server is cut off by it."""
@@ -68,6 +69,7 @@ def create_pools(address: str, limits: PoolLimits, *, application_name: str) -> 
             json_deserializer=msgspec.json.decode,
         )
         event.listen(engine.sync_engine, "connect", _note_driver)
+        event.listen(engine.sync_engine, "connect", _keep_short_statements)
         event.listen(engine.sync_engine, "handle_error", _cut_if_silent)
         event.listen(engine.sync_engine, "checkout", _refuse_closed)
         return ConnectionPool(engine, size)
@@ -93,6 +95,11 @@ def _connection(address: str, limits: PoolLimits, application_name: str) -> dict
 
 def _note_driver(connection: Any, record: ConnectionPoolEntry) -> None:
     record.info[DRIVER] = connection.driver_connection
+
+
+def _keep_short_statements(connection: Any, *_: object) -> None:
+    """SQLAlchemy's own cache can be told how many it keeps, not which."""
+    connection._prepared_statement_cache = StatementCache()  # noqa: SLF001 - a test watches that it is used
 
 
 def _refuse_closed(connection: Any, *_: object) -> None:
