@@ -16,9 +16,10 @@ _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}")
 _INTEGERS: Final = range(-(2**63), 2**63)
 _HOUR: Final = "(?:[01][0-9]|2[0-3])"
+_MINUTE: Final = "[0-5][0-9]"
 _TIME: Final = re.compile(
     rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}"
-    rf"(?:[Tt]{_HOUR}:[0-9]{{2}}(?::[0-9]{{2}}(?:\.[0-9]{{1,9}})?)?(?:[Zz]|[+-]{_HOUR}:[0-9]{{2}}))?"
+    rf"(?:[Tt]{_HOUR}:{_MINUTE}(?::[0-9]{{2}}(?:\.[0-9]{{1,9}})?)?(?:[Zz]|[+-]{_HOUR}:{_MINUTE}))?"
 )
 _BOOLS: Final = {"true": True, "false": False}
 
