@@ -17,10 +17,17 @@ class Travel(Enum):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Just beyond the row with these order keys, seen in the direction of travel."""
+    """Just beyond the row with these order keys, seen in the direction of travel; `including` it: just before."""
 
     keys: tuple[Value, ...]
     travel: Travel
+    including: bool = False
+
+    @property
+    def turned(self) -> "Position":
+        """The same place, seen the other way: all that lay behind lies ahead, and no row is lost between."""
+        travel = Travel.BACKWARD if self.travel is Travel.FORWARD else Travel.FORWARD
+        return Position(keys=self.keys, travel=travel, including=not self.including)
 
     def fits(self, order: Sequence[OrderKey]) -> bool:
         """Whether a row of a list in that order could have these keys."""

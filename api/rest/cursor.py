@@ -1,6 +1,6 @@
 """Cursors: a place in a list, sealed for one list of one user (api.md 2.6).
 
-    token = base64url( key id (4) | HMAC-SHA-256 (32) | MessagePack (travel, order, keys of the edge row) )
+    token = base64url( key id (4) | HMAC-SHA-256 (32) | MessagePack (travel, including, order, keys of the edge row) )
 
 The seal covers the place and everything that names the list, so a cursor of another list does not open.
 """
@@ -21,7 +21,7 @@ from domain.pagination import Position, Travel
 
 MAX_LENGTH = 2048
 
-_VERSION = 2
+_VERSION = 3
 _UUID = 1
 _DESCENDING = "-"
 _KEY_ID_BYTES = 4
@@ -62,7 +62,8 @@ class Cursors:
     def seal(self, name: ListName, place: Place) -> str:
         """At most MAX_LENGTH characters for every row that the lists of today can hold."""
         keys = [_written(key) for key in place.position.keys]
-        payload = msgspec.msgpack.encode((place.position.travel, [_named(key) for key in place.order], keys))
+        order = [_named(key) for key in place.order]
+        payload = msgspec.msgpack.encode((place.position.travel, place.position.including, order, keys))
         return _text_of(self._current + _seal(self._keys[self._current], name, payload) + payload)
 
     def open(self, name: ListName, shape: ListShape, cursor: str) -> Place:
@@ -84,11 +85,11 @@ def rows_digest(condition: Filter | None, options: Mapping[str, str]) -> bytes:
 def _place(shape: ListShape, payload: bytes) -> Place:
     """Its own seal proves that it was a place once; the list may have changed since."""
     try:
-        travel, names, keys = _DECODER.decode(payload)
+        travel, including, names, keys = _DECODER.decode(payload)
     except (msgspec.MsgspecError, ValueError):
         raise InvalidCursor from None
     order = tuple(_order_keys(shape, names))
-    position = Position(keys=keys, travel=travel)
+    position = Position(keys=keys, travel=travel, including=including)
     if not order or shape.total(order) != order or not position.fits(order):
         raise InvalidCursor
     return Place(order=order, position=position)
@@ -114,7 +115,7 @@ def _read(_: int, key: memoryview) -> UUID:
     return UUID(bytes=bytes(key))
 
 
-_DECODER: Final = msgspec.msgpack.Decoder(tuple[Travel, tuple[str, ...], tuple[Any, ...]], ext_hook=_read)
+_DECODER: Final = msgspec.msgpack.Decoder(tuple[Travel, bool, tuple[str, ...], tuple[Any, ...]], ext_hook=_read)
 
 
 def _seal(key: bytes, name: ListName, payload: bytes) -> bytes:

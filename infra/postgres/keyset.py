@@ -1,5 +1,6 @@
 """Pages by key: a page starts beside the row it left off at, so it costs the same however far down the list."""
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -26,6 +27,13 @@ from infra.postgres.list_columns import ListColumns, bound
 T = TypeVar("T")
 
 _TURNED: Final = {Travel.FORWARD: Travel.BACKWARD, Travel.BACKWARD: Travel.FORWARD}
+_COMPARISONS: Final = {
+    (False, False): operator.gt,
+    (False, True): operator.ge,
+    (True, False): operator.lt,
+    (True, True): operator.le,
+}
+"""By whether the rows descend, and whether the one at the position is among them."""
 _KEY: Final = "order_key_"
 
 
@@ -41,7 +49,7 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):
         if query.position is not None:
             if not query.position.fits(self.order):
                 raise InvalidCursor
-            statement = statement.where(_beyond(keys, query.position.keys))
+            statement = statement.where(_beyond(keys, query.position))
         shown: list[Any] = [key.column.label(f"{_KEY}{place}") for place, key in enumerate(keys)]
         # In the text, not bound: a plan for any number of rows would not be the plan for a page.
         limit: ColumnElement[int] = literal_column(str(query.limit + 1))
@@ -55,8 +63,7 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):
         ahead = Position(keys=self._keys_of(rows[-1]), travel=travel) if len(found) > query.limit else None
         if query.position is None:
             return Page(items=items, next=ahead)
-        nearest = self._keys_of(rows[0]) if rows else query.position.keys
-        behind = Position(keys=nearest, travel=_TURNED[travel])
+        behind = Position(keys=self._keys_of(rows[0]), travel=_TURNED[travel]) if rows else query.position.turned
         if travel is Travel.BACKWARD:
             return Page(items=items[::-1], next=behind, previous=ahead)
         return Page(items=items, next=ahead, previous=behind)
@@ -103,14 +110,18 @@ class _Key(msgspec.Struct, frozen=True, kw_only=True):
         return self.column <= edge if self.descending else self.column >= edge
 
 
-def _beyond(keys: Sequence[_Key], values: Sequence[Value]) -> ColumnElement[bool]:
+def _beyond(keys: Sequence[_Key], position: Position) -> ColumnElement[bool]:
+    values = position.keys
     if len({key.descending for key in keys}) == 1 and not any(key.nullable for key in keys):
         row = tuple_(*(key.column for key in keys))
         edge = tuple_(*(bound(key.key.field, value) for key, value in zip(keys, values, strict=True)))
-        return row < edge if keys[0].descending else row > edge
+        compare = _COMPARISONS[keys[0].descending, position.including]
+        return compare(row, edge)
     pairs = list(zip(keys, values, strict=True))
     tied = [and_(true(), *(key.same(value) for key, value in pairs[:place])) for place in range(len(pairs))]
-    beyond = (and_(same, key.further(value)) for same, (key, value) in zip(tied, pairs, strict=True))
+    beyond = [and_(same, key.further(value)) for same, (key, value) in zip(tied, pairs, strict=True)]
+    if position.including:
+        beyond.append(and_(*(key.same(value) for key, value in pairs)))
     return and_(keys[0].not_before(values[0]), or_(*beyond))
 
 

@@ -41,10 +41,10 @@ class MemoryList(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         before, after = self._split(ordered, position, order)
         if position.travel is Travel.FORWARD:
             further = self._beside(order, after[limit - 1], Travel.FORWARD) if len(after) > limit else None
-            back = self._beside(order, after[0], Travel.BACKWARD) if after else _turned(position)
+            back = self._beside(order, after[0], Travel.BACKWARD) if after else position.turned
             return Page(items=tuple(after[:limit]), next=further, previous=back)
         further = self._beside(order, before[-limit], Travel.BACKWARD) if len(before) > limit else None
-        back = self._beside(order, before[-1], Travel.FORWARD) if before else _turned(position)
+        back = self._beside(order, before[-1], Travel.FORWARD) if before else position.turned
         return Page(items=tuple(before[-limit:]), next=back, previous=further)
 
     def _split(
@@ -53,7 +53,9 @@ class MemoryList(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         if not position.fits(order):
             raise InvalidCursor
         places = [(_compared(order, self._keys(item, order), position.keys), item) for item in ordered]
-        return [item for place, item in places if place < 0], [item for place, item in places if place > 0]
+        here = [item for place, item in places if place == 0] if position.including else []
+        before, after = ([item for place, item in places if place * side > 0] for side in (-1, 1))
+        return [*before, *here], [*here, *after]
 
     def _beside(self, order: Sequence[OrderKey], item: T, travel: Travel) -> Position:
         return Position(keys=self._keys(item, order), travel=travel)
@@ -76,8 +78,3 @@ def _compared(order: Sequence[OrderKey], left: Sequence[Value], right: Sequence[
 
 def _rank(value: Value) -> tuple[bool, Any]:
     return value is not None, value
-
-
-def _turned(position: Position) -> Position:
-    travel = Travel.BACKWARD if position.travel is Travel.FORWARD else Travel.FORWARD
-    return Position(keys=position.keys, travel=travel)

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from domain.pagination import PageQuery, Position
+from domain.pagination import PageQuery, Position, Travel
 from tests.harness.chance import seeded
 from tests.harness.postgres import Database
 from tests.integration.lists.random_queries import a_filter, an_order
@@ -121,3 +121,25 @@ async def test_whoever_stays_is_seen_once_while_others_come_and_go(database: Dat
             assert len(seen) == len(set(seen)), query
             rows += len(stayed)
     print(f"{kind.table}: {pages} pages between which rows came and went, {rows} rows that stayed seen once")  # noqa: T201
+
+
+@pytest.mark.timeout(120)
+@SHELVES
+async def test_a_page_beside_any_row_is_that_of_the_definition_also_when_the_row_is_part_of_it(
+    database: Database, kind: type[Shelf[Any]]
+) -> None:
+    async with shelf(kind, database, seeded("pages beside any row")) as among:
+        await among.put(12)
+        for _ in range(RUNS):
+            query = a_query(among)
+            order = query.order or among.shape.default_order
+            beside = among.chance.choice(list(among.items.values()))
+            position = Position(
+                keys=tuple(getattr(beside, key.field.name) for key in order),
+                travel=among.chance.choice(list(Travel)),
+                including=among.chance.random() < 0.5,
+            )
+            query = replace(query, position=position)
+            found, wanted = await among.page(query), among.by_definition.page(among.items.values(), query)
+            assert [item.id for item in found.items] == [item.id for item in wanted.items], query
+            assert (found.next, found.previous) == (wanted.next, wanted.previous), query

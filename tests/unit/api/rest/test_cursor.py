@@ -54,7 +54,8 @@ def places(draw: st.DrawFn, shape: ListShape) -> Place:
     fields = draw(st.lists(st.sampled_from(shape.fields), unique=True, min_size=1))
     order = shape.total([OrderKey(field, descending=draw(st.booleans())) for field in fields])
     keys = [draw(VALUES[key.field.kind] | st.none() if key.field.nullable else VALUES[key.field.kind]) for key in order]
-    return place_in(order, draw(st.sampled_from(Travel)), *keys)
+    place = place_in(order, draw(st.sampled_from(Travel)), *keys)
+    return replace(place, position=replace(place.position, including=draw(st.booleans())))
 
 
 @pytest.mark.parametrize("shape", [CHAT_LIST, MESSAGE_LIST])
@@ -172,7 +173,7 @@ ID_KEY = msgspec.msgpack.Ext(1, UUID(int=9).bytes)
 
 
 def test_our_own_payload_is_what_these_tests_think() -> None:
-    cursor = sealed(msgspec.msgpack.encode(("f", ["-updated_at", "id"], [MOMENT, ID_KEY])))
+    cursor = sealed(msgspec.msgpack.encode(("f", False, ["-updated_at", "id"], [MOMENT, ID_KEY])))
     order = (OrderKey(TIME, descending=True), OrderKey(ID))
     assert CURSORS.open(NAME, CHAT_LIST, cursor) == place_in(order, Travel.FORWARD, MOMENT, UUID(int=9))
 
@@ -180,28 +181,29 @@ def test_our_own_payload_is_what_these_tests_think() -> None:
 @pytest.mark.parametrize(
     "payload",
     [
-        ("f", ["gone", "id"], [MOMENT, ID_KEY]),
-        ("f", ["seq"], [1]),
-        ("f", ["updated_at"], [MOMENT]),
-        ("f", ["id", "updated_at"], [ID_KEY, MOMENT]),
-        ("f", ["--updated_at", "id"], [MOMENT, ID_KEY]),
-        ("f", [], []),
-        ("f", ["id"], []),
-        ("f", ["id"], [ID_KEY, ID_KEY]),
-        ("f", ["id"], [None]),
-        ("f", ["id"], [str(UUID(int=9))]),
-        ("f", ["id"], [9]),
-        ("f", ["updated_at", "id"], ["2026-03-01T00:00:00Z", ID_KEY]),
-        ("f", ["is_favorite", "id"], [1, ID_KEY]),
-        ("f", ["title", "id"], [1, ID_KEY]),
-        ("f", ["title", "id"], [["a"], ID_KEY]),
-        ("f", ["title", "id"], [{"a": 1}, ID_KEY]),
-        ("f", ["id"], [msgspec.msgpack.Ext(1, b"short")]),
-        ("x", ["id"], [ID_KEY]),
-        ("f", "id", [ID_KEY]),
-        ("f", [1], [ID_KEY]),
-        ("f", ["id"]),
-        ("f", ["id"], [ID_KEY], 1),
+        ("f", False, ["gone", "id"], [MOMENT, ID_KEY]),
+        ("f", False, ["seq"], [1]),
+        ("f", False, ["updated_at"], [MOMENT]),
+        ("f", False, ["id", "updated_at"], [ID_KEY, MOMENT]),
+        ("f", False, ["--updated_at", "id"], [MOMENT, ID_KEY]),
+        ("f", False, [], []),
+        ("f", False, ["id"], []),
+        ("f", False, ["id"], [ID_KEY, ID_KEY]),
+        ("f", False, ["id"], [None]),
+        ("f", False, ["id"], [str(UUID(int=9))]),
+        ("f", False, ["id"], [9]),
+        ("f", False, ["updated_at", "id"], ["2026-03-01T00:00:00Z", ID_KEY]),
+        ("f", False, ["is_favorite", "id"], [1, ID_KEY]),
+        ("f", False, ["title", "id"], [1, ID_KEY]),
+        ("f", False, ["title", "id"], [["a"], ID_KEY]),
+        ("f", False, ["title", "id"], [{"a": 1}, ID_KEY]),
+        ("f", False, ["id"], [msgspec.msgpack.Ext(1, b"short")]),
+        ("x", False, ["id"], [ID_KEY]),
+        ("f", 1, ["id"], [ID_KEY]),
+        ("f", False, "id", [ID_KEY]),
+        ("f", False, [1], [ID_KEY]),
+        ("f", False, ["id"]),
+        ("f", False, ["id"], [ID_KEY], 1),
         {"travel": "f"},
         None,
     ],
