@@ -19,6 +19,8 @@ from tests.harness.hostile_queries import HOSTILE
 from tests.harness.postgres import Database
 from tests.harness.service import Service, serving, settings
 
+pytestmark = pytest.mark.timeout(120)  # servers start slowly on a busy machine
+
 TITLES = ("b", "b", None, "B", "ä", "\U0001f600", "\uff5e", "", None, "a b", "a'b", "%")
 LIMIT = 5
 Item = dict[str, Any]
@@ -218,7 +220,6 @@ async def test_a_hostile_query_is_refused_over_the_wire_as_well(
     assert head.split(b" ")[1] == str(problem["status"]).encode()
 
 
-@pytest.mark.timeout(60)
 async def test_cursors_survive_a_change_of_the_key(
     database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import msgspec
+import pytest
 import requests
 from odata import ODataService
 from odata.property import DatetimeProperty, IntegerProperty, StringProperty, UUIDProperty
@@ -69,6 +70,7 @@ def _found(client: Client, chat_id: str) -> dict[str, list[int]]:
         }
 
 
+@pytest.mark.timeout(120)
 async def test_an_odata_client_reads_all_pages_filters_and_orders(service: Service) -> None:
     async with service.caller(await service.token("odata", "ada")) as client:
         chat_id = await client.chat()

@@ -114,7 +114,7 @@ async def http_server(
     ready_path: str,
     directory: Path,
     env: Mapping[str, str] | None = None,
-    ready_within_seconds: float = 30,
+    ready_within_seconds: float = 60,
 ) -> AsyncIterator[Server]:
     """Like `child_process`, entered once GET `ready_path` on `port` answers 200.
 
@@ -136,7 +136,7 @@ async def mini_chat(
     *arguments: str,
     env: Mapping[str, str] | None = None,
     port: int | None = None,
-    ready_within_seconds: float = 30,
+    ready_within_seconds: float = 60,
 ) -> AsyncIterator[Server]:
     """A real `mini-chat serve` at home in `directory` (its `.mini-chat/` too), ready to serve.
 

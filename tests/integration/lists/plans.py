@@ -1,5 +1,9 @@
-"""How PostgreSQL runs what a repository sends: the plan of each statement, executed under the service's own login."""
+"""How PostgreSQL runs what a repository sends: the plan of each statement, executed under the service's own login.
 
+With TESTS_SHOW_PLANS set each is also printed as people read it (pytest shows that with `-rP`).
+"""
+
+import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,6 +21,8 @@ from infra.postgres.unit_of_work import PostgresTransaction, PostgresUnitOfWork
 from tests.harness.rows import acting_for, connected
 
 LIMITS: Final = PoolLimits(size=1, reserved_size=1, acquire=timedelta(seconds=5), statement=timedelta(seconds=5))
+
+_SHOWN: Final = bool(os.environ.get("TESTS_SHOW_PLANS"))
 
 GENERIC, CUSTOM = PLAN_MODES = ("force_generic_plan", "force_custom_plan")
 
@@ -108,6 +114,9 @@ async def _explained(service: asyncpg.Connection, statement: str, values: Sequen
     await service.execute(f"PREPARE page AS {statement}")
     call = f"EXECUTE page({', '.join(map(_literal, values))})" if values else "EXECUTE page"
     found = await service.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {call}")
+    if _SHOWN:
+        lines = await service.fetch(f"EXPLAIN (ANALYZE, BUFFERS) {call}")
+        print("", statement, *(line[0] for line in lines), sep="\n")  # noqa: T201
     await service.execute("DEALLOCATE page")
     return Plan(msgspec.json.decode(found)[0]["Plan"])
 
