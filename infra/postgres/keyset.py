@@ -1,7 +1,7 @@
 """Pages by key: a page starts beside the row it left off at, so it costs the same however far down the list."""
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -27,7 +27,7 @@ from infra.postgres.list_columns import ListColumns, bound
 T = TypeVar("T")
 
 _TURNED: Final = {Travel.FORWARD: Travel.BACKWARD, Travel.BACKWARD: Travel.FORWARD}
-_COMPARISONS: Final = {
+_COMPARISONS: Final[Mapping[tuple[bool, bool], Callable[[Any, Any], ColumnElement[bool]]]] = {
     (False, False): operator.gt,
     (False, True): operator.ge,
     (True, False): operator.lt,
@@ -115,8 +115,7 @@ def _beyond(keys: Sequence[_Key], position: Position) -> ColumnElement[bool]:
     if len({key.descending for key in keys}) == 1 and not any(key.nullable for key in keys):
         row = tuple_(*(key.column for key in keys))
         edge = tuple_(*(bound(key.key.field, value) for key, value in zip(keys, values, strict=True)))
-        compare = _COMPARISONS[keys[0].descending, position.including]
-        return compare(row, edge)
+        return _COMPARISONS[keys[0].descending, position.including](row, edge)
     pairs = list(zip(keys, values, strict=True))
     tied = [and_(true(), *(key.same(value) for key, value in pairs[:place])) for place in range(len(pairs))]
     beyond = [and_(same, key.further(value)) for same, (key, value) in zip(tied, pairs, strict=True)]
