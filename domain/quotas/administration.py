@@ -8,7 +8,7 @@ from domain.audit.events import Actor, EventType, audit_event
 from domain.auth.administration import on_record
 from domain.auth.policy import Action, Policy
 from domain.clock import Clock
-from domain.errors import TenantNotFound, VersionConflict
+from domain.errors import InvalidRequest, TenantNotFound, VersionConflict
 from domain.ids import TenantId, UserId
 from domain.quotas.buckets import Holder
 from domain.quotas.limits import Limits
@@ -69,10 +69,10 @@ class QuotaAdministration:
                 return await self._tenant(tx)
 
     async def user(self, who: Subject, tenant_id: TenantId, user_id: UserId) -> UserQuotas:
-        """Raises TenantNotFound. A user that nobody has heard of has no limits of its own."""
+        """Raises TenantNotFound, InvalidRequest. A user that nobody has heard of has no limits of its own."""
         self._policy.require(who, Action.READ_QUOTAS)
         with on_record(who, Action.READ_QUOTAS, f"user:{tenant_id}/{user_id}"):
-            async with self._begin(_of(tenant_id, user_id), Access.READ) as tx:
+            async with self._begin(_of_user(tenant_id, user_id), Access.READ) as tx:
                 if not await tx.limits.tenant_exists():
                     raise TenantNotFound
                 return await self._user(tx)
@@ -80,10 +80,10 @@ class QuotaAdministration:
     async def set_user(
         self, who: Subject, tenant_id: TenantId, user_id: UserId, limits: Limits, expected: int | None
     ) -> UserQuotas:
-        """They are replaced as a whole. Raises VersionConflict."""
+        """They are replaced as a whole. Raises VersionConflict, InvalidRequest."""
         self._policy.require(who, Action.SET_QUOTAS)
         with on_record(who, Action.SET_QUOTAS, f"user:{tenant_id}/{user_id}"):
-            scope = _of(tenant_id, user_id)
+            scope = _of_user(tenant_id, user_id)
             async with self._begin(scope) as tx:
                 await _put(tx, LimitPlace.USER, limits, who, expected)
                 await self._note(tx, who, scope, LimitPlace.USER)
@@ -115,7 +115,14 @@ class QuotaAdministration:
         await tx.events.add(event)
 
 
-def _of(tenant_id: TenantId, user_id: UserId = _NOBODY) -> AccessScope:
+def _of(tenant_id: TenantId) -> AccessScope:
+    return AccessScope(tenant_id=tenant_id, user_id=_NOBODY)
+
+
+def _of_user(tenant_id: TenantId, user_id: UserId) -> AccessScope:
+    """Raises InvalidRequest for whom no user can be: under the nil UUID stands what is the tenant's own."""
+    if user_id == _NOBODY:
+        raise InvalidRequest.of("user_id", "The nil UUID names no user.", "invalid_value")
     return AccessScope(tenant_id=tenant_id, user_id=user_id)
 
 

@@ -1,6 +1,6 @@
 """Kill switches on the wire (api.md 3.11)."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final, Self
 from uuid import UUID
 
@@ -17,8 +17,9 @@ from domain.switches.service import Effect
 
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 Target = Annotated[str, Meta(min_length=1, max_length=128)]
-Version = Annotated[int, Meta(ge=0)]
+Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
+_EVERYTHING: Final = "*"
 _WORDS: Final = {SwitchScope.TOOL: frozenset(Tool), SwitchScope.FEATURE: frozenset(Feature)}
 
 
@@ -31,16 +32,24 @@ class SwitchIn(msgspec.Struct, frozen=True, kw_only=True):
     expected_version: Version | UnsetType = UNSET
 
     def order(self) -> SwitchOrder:
-        """Raises InvalidRequest for a target that the scope does not have."""
+        """Raises InvalidRequest for a target that the scope does not have, and for an end beyond the calendar."""
         return SwitchOrder(
             name=SwitchName(self.scope, self._target()),
             mode=self.mode,
             reason=self.reason,
-            expires_at=None if self.expires_at is UNSET else self.expires_at,
+            expires_at=self._end(),
         )
 
     def expected(self) -> int | None:
         return None if self.expected_version is UNSET else self.expected_version
+
+    def _end(self) -> datetime | None:
+        if self.expires_at is UNSET:
+            return None
+        try:
+            return self.expires_at.astimezone(UTC)
+        except OverflowError:
+            raise InvalidRequest.of("expires_at", "This is no time in UTC.", "out_of_range") from None
 
     def _target(self) -> str | None:
         if self.scope is SwitchScope.GLOBAL:
@@ -51,6 +60,10 @@ class SwitchIn(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidRequest.of("target", "This scope needs a target.", "required")
         if self.scope is SwitchScope.TENANT:
             return _tenant(self.target)
+        if self.target == _EVERYTHING:
+            raise InvalidRequest.of(
+                "target", "One switch has one target; everything is the scope global.", "invalid_value"
+            )
         words = _WORDS.get(self.scope)
         if words is not None and self.target not in words:
             raise InvalidRequest.of("target", f"This is none of {', '.join(sorted(words))}.", "invalid_value")
