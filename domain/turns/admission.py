@@ -50,6 +50,13 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     replaces: TurnId | None = None
 
 
+class _Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """The models that may answer, and the version of the catalogue that they are of."""
+
+    candidates: tuple[Candidate, ...]
+    catalogue_version: int
+
+
 class Admission:
     def __init__(
         self,
@@ -98,9 +105,9 @@ class Admission:
                 raise ChatNotFound
             if gate.same_request is not None:
                 return await self._answer_to(tx, gate.same_request, command)
-            candidates = self._candidates(scope, command, gate)
-            history = await self._history(tx, chat_id, candidates)
-        return self._admitted(command, request_id, gate, gate.standing, candidates, history)
+            choice = self._choice(scope, command, gate)
+            history = await self._history(tx, chat_id, choice.candidates)
+        return self._admitted(command, request_id, gate, gate.standing, choice, history)
 
     async def _admit_change(
         self, scope: AccessScope, change: ChangeCommand, request_id: RequestId
@@ -113,9 +120,9 @@ class Admission:
                 return await self._answer_to(tx, gate.same_request, change)
             target = changeable(await tx.changes.aim(change.chat_id, change.aim))
             command = change.question(target)
-            candidates = self._candidates(scope, command, gate)
-            history = await self._history(tx, change.chat_id, candidates, without=target.turn_id)
-        admitted = self._admitted(command, request_id, gate, gate.standing, candidates, history)
+            choice = self._choice(scope, command, gate)
+            history = await self._history(tx, change.chat_id, choice.candidates, without=target.turn_id)
+        admitted = self._admitted(command, request_id, gate, gate.standing, choice, history)
         return replace(admitted, origin=replace(change, seen=target.request_id), replaces=target.turn_id)
 
     def _admit_new_chat(
@@ -127,14 +134,14 @@ class Admission:
         self._supervisor.require_permit()
         return self._admitted(command, request_id, chat, standing, self._usable(chat.model), ())
 
-    def _candidates(self, scope: AccessScope, command: SendCommand, gate: Gate) -> tuple[Candidate, ...]:
+    def _choice(self, scope: AccessScope, command: SendCommand, gate: Gate) -> _Choice:
         if gate.running_request_id is not None:
             raise GenerationInProgress(str(gate.running_request_id))
         _refuse_attachments(command)
         self._switches.refuse(scope.tenant_id, _wants(command))
-        candidates = self._usable(gate.model)
+        choice = self._usable(gate.model)
         self._supervisor.require_permit()
-        return candidates
+        return choice
 
     def _admitted(
         self,
@@ -142,11 +149,12 @@ class Admission:
         request_id: RequestId,
         place: Gate | NewChat,
         standing: Standing,
-        candidates: tuple[Candidate, ...],
+        choice: _Choice,
         history: Sequence[Exchange],
     ) -> Admitted:
         """The first candidate that the counters admit; too long a question for it is refused only then."""
-        offers = (self._offer(candidate, history, command.content, standing) for candidate in candidates)
+        version = choice.catalogue_version
+        offers = (self._offer(each, history, command.content, standing, version) for each in choice.candidates)
         (candidate, plan), hold = first_admitted(offers, standing, self._rules)
         if not isinstance(plan, Plan):
             raise plan
@@ -161,7 +169,7 @@ class Admission:
         )
 
     def _offer(
-        self, candidate: Candidate, history: Sequence[Exchange], content: str, standing: Standing
+        self, candidate: Candidate, history: Sequence[Exchange], content: str, standing: Standing, version: int
     ) -> tuple[tuple[Candidate, Plan | PlanRefused], Hold]:
         budgets = candidate.model.estimation_budgets.over(self._budgets)
         plan: Plan | PlanRefused
@@ -169,15 +177,14 @@ class Admission:
             plan = assemble(candidate.model, budgets, history, content)
         except PLAN_REFUSALS as refused:
             plan = refused
-        version = self._catalogue.version
         hold = hold_for(candidate.model, plan.estimated_tokens, budgets.generation_floor, standing, version)
         return (candidate, plan), hold
 
-    def _usable(self, selected: str) -> tuple[Candidate, ...]:
+    def _usable(self, selected: str) -> _Choice:
         candidates = candidates_for_send(self._catalogue.models(), selected, self._switches.premium_closed())
         if not candidates:
             raise InvalidModel
-        return candidates
+        return _Choice(candidates=candidates, catalogue_version=self._catalogue.version)
 
     async def _answer_to(self, tx: TurnTx, turn: TurnSummary, call: SendCommand | ChangeCommand) -> StoredAnswer:
         if turn.is_deleted or turn.state is not TurnState.COMPLETED:
