@@ -285,7 +285,7 @@ async def test_a_tick_is_taken_by_one_of_three(database: Database) -> None:
 
     async with AsyncExitStack() as workers:
         for _ in range(3):
-            tick = Tick(name="each_two_seconds", cron="*/2 * * * * *", work=note)
+            tick = Tick(name="each_two_seconds", cron="* * * * * */2", work=note)
             await workers.enter_async_context(runner(database.dsn, Done().handle, tick).running())
         await until(lambda: len(ticks) >= 2, within_s=25)
     assert all(later - earlier > 0.5 for earlier, later in pairwise(ticks)), ticks
