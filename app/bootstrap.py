@@ -12,6 +12,7 @@ from api.rest.models.administration import CatalogueController
 from api.rest.quotas.administration import QuotaAdministrationController
 from api.rest.quotas.controller import QuotaController
 from api.rest.quotas.usage import UsageController
+from api.rest.quotas.usage_sums import UsageReportController
 from api.rest.request_body import BodyLimits
 from api.rest.routes import RestServices
 from api.rest.switches.controller import SwitchController
@@ -55,6 +56,7 @@ from domain.quotas.administration import QuotaAdministration
 from domain.quotas.charges import ChargeService
 from domain.quotas.hold_audit import HoldAuditor
 from domain.quotas.service import QuotaService
+from domain.quotas.usage_sums import UsageReports
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
 from domain.switches.board import Switchboard
@@ -90,6 +92,7 @@ from infra.postgres.live_turns import PostgresLiveTurns
 from infra.postgres.policy_reader import PostgresPolicyReader
 from infra.postgres.repositories.events import EventKeeping
 from infra.postgres.unit_of_work import PostgresUnitOfWork
+from infra.postgres.usage_sums import PostgresUsageSums
 from infra.providers.defaults import defaults_from_environment
 from infra.providers.registry import InvalidProviders, ProviderRegistry, build_providers
 from infra.telemetry.tracing import telemetry_for
@@ -190,6 +193,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 CancelController,
                 QuotaController,
                 UsageController,
+                UsageReportController,
                 QuotaAdministrationController,
                 SwitchController,
                 CatalogueController,
@@ -203,6 +207,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 "statuses": TurnStatuses(begin, policy),
                 "charges": ChargeService(begin, policy),
                 "quota_administration": QuotaAdministration(begin, policy, rules, clock),
+                "usage_reports": UsageReports(PostgresUsageSums(pools.requests, limits), policy),
                 "quotas": QuotaService(begin, policy, rules),
                 "removal": TurnRemoval(begin, policy, clock),
                 "live_turns": LiveTurnService(begin, live_turns, policy, cancellation, clock),

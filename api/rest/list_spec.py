@@ -14,12 +14,14 @@ class OwnOption(msgspec.Struct, frozen=True, kw_only=True):
     """An option that not every list has. `schema` is that of its value in the OpenAPI document.
 
     `picks_rows`: it decides which rows there are, so a cursor holds for one value of it alone.
+    `required`: refused without it.
     """
 
     name: str
     description: str
     schema: Mapping[str, Any]
     picks_rows: bool = False
+    required: bool = False
 
 
 class OwnOptions(msgspec.Struct, Generic[OwnT], frozen=True, kw_only=True):

@@ -15,7 +15,8 @@ from api.rest.endpoint import Endpoint, declared_by
 from api.rest.openapi_examples import ANSWERS, EVENT_STREAM, REQUESTS
 from api.rest.openapi_lists import list_parameters, option_parameters
 from api.rest.problems import MEDIA_TYPE
-from domain.errors import Fault
+from api.rest.refusals import NotOffered
+from domain.errors import Fault, InvalidCursor
 from domain.streaming.failures import KINDS
 
 _REF = "#/components/schemas/{name}"
@@ -175,6 +176,8 @@ def _codes_of(handler: HTTPRouteHandler, endpoint: Endpoint) -> set[str]:
         codes.update(_WITH_BODY)
     if endpoint.lists is not None:
         codes.update(_ON_LISTS)
+    if InvalidCursor in endpoint.refusals:
+        codes.add(NotOffered.code)
     if endpoint.turn_codes:
         codes.update(KINDS)
     return codes

@@ -52,6 +52,14 @@ _CHARGE = {
     "credits_micro": 21,
     "created_at": _MOMENT,
 }
+_USAGE_SUM = {
+    "tenant_id": "0198c0de-0000-7a01-9d00-1b2c3d4e5f62",
+    "day": "2026-03-01",
+    "turns": 3,
+    "input_tokens": 36,
+    "output_tokens": 27,
+    "credits_micro": 63,
+}
 _PERIOD = {
     "period": "daily",
     "limit_credits_micro": 100_000_000,
@@ -231,6 +239,7 @@ ANSWERS: Mapping[str, object] = {
     "mini_chat.list_messages": {"items": [_ANSWER], "page_info": _PAGE_INFO},
     "mini_chat.list_models": {"items": [_MODEL]},
     "mini_chat.list_usage": {"items": [_CHARGE], "page_info": _PAGE_INFO},
+    "mini_chat.sum_usage": {"items": [_USAGE_SUM], "page_info": _PAGE_INFO},
     "mini_chat.get_tenant_quotas": _TENANT_QUOTAS,
     "mini_chat.set_tenant_quotas": _TENANT_QUOTAS,
     "mini_chat.get_user_quotas": _USER_QUOTAS,

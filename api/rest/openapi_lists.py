@@ -36,7 +36,10 @@ def list_parameters(spec: ListSpec[Any]) -> list[dict[str, Any]]:
 
 
 def option_parameters(options: Iterable[OwnOption]) -> list[dict[str, Any]]:
-    return [_parameter(option.name, option.description, option.schema) for option in options]
+    return [
+        _parameter(option.name, option.description, option.schema) | ({"required": True} if option.required else {})
+        for option in options
+    ]
 
 
 def _paging() -> Iterator[dict[str, Any]]:

@@ -41,6 +41,7 @@ class Action(Enum):
     READ_SELF = "read_self"
     READ_QUOTAS = "read_quotas"
     SET_QUOTAS = "set_quotas"
+    SUM_USAGE = "sum_usage"
     READ_SWITCHES = "read_switches"
     SET_SWITCH = "set_switch"
     READ_CATALOGUE = "read_catalogue"
@@ -80,6 +81,7 @@ ADMINISTRATION: Final = frozenset(
     {
         Action.READ_QUOTAS,
         Action.SET_QUOTAS,
+        Action.SUM_USAGE,
         Action.READ_SWITCHES,
         Action.SET_SWITCH,
         Action.READ_CATALOGUE,

@@ -95,6 +95,7 @@ def test_operations_have_the_documented_ids(document: dict[str, Any]) -> None:
         "PUT /v1/admin/quotas/tenants/{tenant_id}": "set_tenant_quotas",
         "GET /v1/admin/quotas/tenants/{tenant_id}/users/{user_id}": "get_user_quotas",
         "PUT /v1/admin/quotas/tenants/{tenant_id}/users/{user_id}": "set_user_quotas",
+        "GET /v1/admin/usage": "sum_usage",
         "GET /v1/admin/kill-switches": "list_kill_switches",
         "PUT /v1/admin/kill-switches": "set_kill_switch",
         "DELETE /v1/admin/kill-switches/{switch_id}": "clear_kill_switch",

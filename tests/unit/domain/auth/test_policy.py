@@ -32,6 +32,7 @@ WRITING = {
 ADMINISTERING = {
     "read_quotas",
     "set_quotas",
+    "sum_usage",
     "read_switches",
     "set_switch",
     "read_catalogue",
