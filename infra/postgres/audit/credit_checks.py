@@ -9,7 +9,9 @@ _BOOKED: Final = """
     SELECT turn.tenant_id, holder.subject_id, period.period_type, period.period_start, kind.bucket,
         coalesce(sum(turn.reserved_micro) FILTER (WHERE turn.state = 'running'), 0) AS reserved_micro,
         coalesce(sum(turn.settled_micro), 0) AS spent_micro,
-        count(*) FILTER (WHERE turn.settlement <> 'released') AS calls
+        count(*) FILTER (WHERE turn.settlement <> 'released') AS calls,
+        coalesce(sum(turn.input_tokens) FILTER (WHERE kind.bucket = 'total'), 0) AS input_tokens,
+        coalesce(sum(turn.output_tokens) FILTER (WHERE kind.bucket = 'total'), 0) AS output_tokens
     FROM mini_chat.chat_turns turn
     CROSS JOIN LATERAL (
         VALUES (turn.user_id, true), ('00000000-0000-0000-0000-000000000000'::uuid, turn.tenant_bucket)
@@ -30,6 +32,13 @@ _PRICED: Final = """
     FROM mini_chat.chat_turns turn WHERE reserved_micro IS NOT NULL
 """
 
+_SAME_TURN: Final = """
+    (entry.user_id, entry.chat_id, entry.request_id, entry.model, entry.tier, entry.tenant_bucket, entry.period_day,
+        entry.period_month, entry.policy_version)
+    = (turn.user_id, turn.chat_id, turn.request_id, turn.effective_model, turn.tier, turn.tenant_bucket,
+        turn.period_day, turn.period_month, turn.policy_version)
+"""
+
 CREDIT_CHECKS: Final = {
     "bucket_that_differs_from_its_turns": f"""
         SELECT tenant_id, subject_id, period_type, period_start, bucket, booked.spent_micro, booked.reserved_micro,
@@ -44,24 +53,29 @@ CREDIT_CHECKS: Final = {
             ) AS adjusted_micro
             FROM mini_chat.quota_buckets bucket
         ) AS counted USING (tenant_id, subject_id, period_type, period_start, bucket)
-        WHERE (counted.spent_micro - counted.adjusted_micro, counted.reserved_micro, counted.calls)
+        WHERE (counted.spent_micro - counted.adjusted_micro, counted.reserved_micro, counted.calls,
+                counted.input_tokens, counted.output_tokens)
             IS DISTINCT FROM (
-                coalesce(booked.spent_micro, 0), coalesce(booked.reserved_micro, 0), coalesce(booked.calls, 0))
+                coalesce(booked.spent_micro, 0), coalesce(booked.reserved_micro, 0), coalesce(booked.calls, 0),
+                coalesce(booked.input_tokens, 0), coalesce(booked.output_tokens, 0))
     """,  # noqa: S608 - our own text
-    "turn_with_other_than_its_entries_in_the_ledger": """
+    "turn_with_other_than_its_entries_in_the_ledger": f"""
         SELECT turn.id, turn.state, turn.reserved_micro, turn.settled_micro
         FROM mini_chat.chat_turns turn LEFT JOIN mini_chat.ledger_entries entry
             ON entry.tenant_id = turn.tenant_id AND entry.turn_id = turn.id
         WHERE turn.reserved_micro IS NOT NULL
         GROUP BY turn.tenant_id, turn.id
         HAVING count(entry.id) <> CASE turn.state WHEN 'running' THEN 1 ELSE 2 END
-            OR count(*) FILTER (WHERE (entry.kind, entry.user_id, entry.credits_micro, entry.released_micro,
-                    entry.period_day, entry.tier)
-                = ('reserve', turn.user_id, turn.reserved_micro, 0, turn.period_day, turn.tier)) <> 1
-            OR count(*) FILTER (WHERE (entry.kind, entry.user_id, entry.credits_micro, entry.released_micro,
-                    entry.period_day, entry.tier)
-                = ('settle', turn.user_id, turn.settled_micro, turn.reserved_micro, turn.period_day, turn.tier))
-                <> CASE turn.state WHEN 'running' THEN 0 ELSE 1 END""",
+            OR count(*) FILTER (WHERE {_SAME_TURN}
+                AND (entry.kind, entry.credits_micro, entry.released_micro)
+                    = ('reserve', turn.reserved_micro, 0)) <> 1
+            OR count(*) FILTER (WHERE {_SAME_TURN}
+                AND (entry.kind, entry.credits_micro, entry.released_micro, entry.outcome, entry.usage_source,
+                    entry.input_tokens, entry.output_tokens)
+                    = ('settle', turn.settled_micro, turn.reserved_micro, turn.state, turn.usage_source,
+                    turn.input_tokens, turn.output_tokens))
+                <> CASE turn.state WHEN 'running' THEN 0 ELSE 1 END
+    """,  # noqa: S608 - our own text
     "entry_of_the_ledger_without_its_turn": """
         SELECT entry.id FROM mini_chat.ledger_entries entry LEFT JOIN mini_chat.chat_turns turn
             ON turn.tenant_id = entry.tenant_id AND turn.id = entry.turn_id AND turn.reserved_micro IS NOT NULL
@@ -83,4 +97,8 @@ CREDIT_CHECKS: Final = {
         SELECT id, settlement, settled_micro, provider_started_at FROM mini_chat.chat_turns
         WHERE reserved_micro IS NOT NULL AND state <> 'running' AND settlement <> 'released'
             AND (provider_started_at IS NULL OR settled_micro = 0)""",
+    "billing_outcome_that_contradicts_the_state": """
+        SELECT id, state, billing_outcome FROM mini_chat.chat_turns
+        WHERE (state = 'completed') <> (billing_outcome = 'completed')
+           OR (state = 'cancelled' AND billing_outcome <> 'aborted')""",
 }

@@ -26,18 +26,31 @@ JOB_CHECKS: Final = {
             AND EXISTS (SELECT FROM mini_chat.audit_events event
                         WHERE event.tenant_id = turn.tenant_id
                           AND event.dedupe_key = concat_ws('/', turn.tenant_id, turn.id, 'ended')))""",
+    # Turns are never deleted, so an event outlives none. Those that held nothing were settled by nobody.
     "usage_event_that_differs_from_its_turn": """
-        SELECT turn.id FROM mini_chat.usage_events event JOIN mini_chat.chat_turns turn
+        SELECT event.id FROM mini_chat.usage_events event LEFT JOIN mini_chat.chat_turns turn
             ON turn.tenant_id = event.tenant_id AND turn.id = event.turn_id
-        WHERE (event.body ->> 'actual_credits_micro')::bigint IS DISTINCT FROM turn.settled_micro
-           OR event.body ->> 'terminal_state' <> turn.state
-           OR event.body ->> 'settlement_method' IS DISTINCT FROM turn.settlement""",
+        WHERE (turn.id IS NULL OR turn.reserved_micro IS NOT NULL) AND (
+            (event.user_id, event.chat_id, (event.body ->> 'actual_credits_micro')::bigint,
+                (event.body ->> 'reserved_credits_micro')::bigint, (event.body ->> 'capped')::boolean,
+                event.body ->> 'terminal_state', event.body ->> 'billing_outcome', event.body ->> 'settlement_method',
+                event.body ->> 'usage_source', event.body ->> 'effective_model')
+            IS DISTINCT FROM (turn.user_id, turn.chat_id, turn.settled_micro, turn.reserved_micro, turn.capped,
+                turn.state, turn.billing_outcome, turn.settlement, turn.usage_source, turn.effective_model)
+           OR (coalesce((event.body #>> '{usage,input_tokens}')::bigint, 0),
+                coalesce((event.body #>> '{usage,output_tokens}')::bigint, 0))
+            IS DISTINCT FROM (turn.input_tokens, turn.output_tokens))""",
+    "audit_event_without_its_turn": """
+        SELECT event.id FROM mini_chat.audit_events event LEFT JOIN mini_chat.chat_turns turn
+            ON turn.tenant_id = event.tenant_id AND turn.id = event.turn_id
+        WHERE event.turn_id IS NOT NULL AND turn.id IS NULL""",
     "event_that_names_another_tenant": """
-        SELECT id FROM mini_chat.audit_events WHERE (body ->> 'tenant_id')::uuid <> tenant_id
-        UNION ALL SELECT id FROM mini_chat.usage_events WHERE (body ->> 'tenant_id')::uuid <> tenant_id""",
+        SELECT id FROM mini_chat.audit_events WHERE (body ->> 'tenant_id')::uuid IS DISTINCT FROM tenant_id
+        UNION ALL SELECT id FROM mini_chat.usage_events
+        WHERE (body ->> 'tenant_id')::uuid IS DISTINCT FROM tenant_id""",
     "event_that_names_another_key": """
-        SELECT id FROM mini_chat.audit_events WHERE body ->> 'dedupe_key' <> dedupe_key
-        UNION ALL SELECT id FROM mini_chat.usage_events WHERE body ->> 'dedupe_key' <> dedupe_key""",
+        SELECT id FROM mini_chat.audit_events WHERE body ->> 'dedupe_key' IS DISTINCT FROM dedupe_key
+        UNION ALL SELECT id FROM mini_chat.usage_events WHERE body ->> 'dedupe_key' IS DISTINCT FROM dedupe_key""",
     "event_that_should_be_forgotten": """
         SELECT id FROM mini_chat.audit_events WHERE expires_at < now() - interval '1 day'
         UNION ALL SELECT id FROM mini_chat.usage_events WHERE expires_at < now() - interval '1 day'""",

@@ -17,6 +17,11 @@ TURN_CHECKS: Final = {
         SELECT turn.id FROM mini_chat.chat_turns turn JOIN mini_chat.messages message
             ON message.tenant_id = turn.tenant_id AND message.turn_id = turn.id AND message.role = 'assistant'
         WHERE turn.state <> 'completed' AND NOT message.is_partial""",
+    "message_that_its_turn_does_not_name": """
+        SELECT message.id FROM mini_chat.messages message LEFT JOIN mini_chat.chat_turns turn
+            ON turn.tenant_id = message.tenant_id AND turn.id = message.turn_id AND turn.chat_id = message.chat_id
+            AND message.id IN (turn.user_message_id, turn.assistant_message_id)
+        WHERE turn.id IS NULL""",
     "saved_parts_of_an_ended_turn": """
         SELECT turn.id FROM mini_chat.chat_turns turn JOIN mini_chat.turn_parts part
             ON part.tenant_id = turn.tenant_id AND part.turn_id = turn.id""",
