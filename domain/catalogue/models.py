@@ -2,14 +2,18 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from domain.providers.request import Deadlines, Purpose
 
+MOST_TOKENS: Final = 10_000_000
+"""More than any model takes or gives; credits are computed within this bound."""
+
 PriceMicro = Annotated[int, Meta(ge=1, le=10_000_000_000)]
+Tokens = Annotated[int, Meta(gt=0, le=MOST_TOKENS)]
 
 
 class Tier(StrEnum):
@@ -91,9 +95,9 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     enabled: bool = True
     is_default: bool = False
     sort_order: int = 0
-    context_window: Annotated[int, Meta(gt=0)] = 128_000
-    max_input_tokens: Annotated[int, Meta(gt=0)] = 96_000
-    max_output_tokens: Annotated[int, Meta(gt=0)] = 4_096
+    context_window: Tokens = 128_000
+    max_input_tokens: Tokens = 96_000
+    max_output_tokens: Tokens = 4_096
     input_tokens_credit_multiplier_micro: PriceMicro = 1_000_000
     output_tokens_credit_multiplier_micro: PriceMicro = 1_000_000
     estimation_budgets: EstimationBudgets = EstimationBudgets()

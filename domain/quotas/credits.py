@@ -4,11 +4,10 @@ from typing import Final
 
 import msgspec
 
-from domain.catalogue.models import PriceMicro
+from domain.catalogue.models import MOST_TOKENS, PriceMicro
 from domain.rounding import cdiv
 
 CREDIT_MICRO: Final = 1_000_000
-MOST_TOKENS: Final = 10_000_000
 MOST_MULTIPLIER_MICRO: Final = 10_000_000_000
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from domain.catalogue.models import Estimation
+from domain.catalogue.models import MOST_TOKENS, Estimation
 from domain.catalogue.ports import Catalogue
 from domain.catalogue.resolver import Candidate, Resolution, candidates_for_send, resolved
 from domain.chats.models import NewChat
@@ -177,7 +177,9 @@ class Admission:
             plan = assemble(candidate.model, budgets, history, content)
         except PLAN_REFUSALS as refused:
             plan = refused
-        hold = hold_for(candidate.model, plan.estimated_tokens, budgets.generation_floor, standing, version)
+        # What is refused for its length has no bound of its own.
+        estimated_tokens = min(plan.estimated_tokens, MOST_TOKENS)
+        hold = hold_for(candidate.model, estimated_tokens, budgets.generation_floor, standing, version)
         return (candidate, plan), hold
 
     def _usable(self, selected: str) -> _Choice:

@@ -2,12 +2,10 @@
 
 import msgspec
 
-from domain.catalogue.models import Estimation
+from domain.catalogue.models import MOST_TOKENS, Estimation
 from domain.context.token_estimator import estimate_output_tokens
 from domain.providers.events import Usage
 from domain.quotas.models import UsageSource
-
-_MOST_TOKENS = 10_000_000
 
 
 class ResolvedUsage(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,4 +45,4 @@ def resolve_usage(
 
 
 def _usable(tokens: int | None) -> int | None:
-    return tokens if tokens is not None and 0 <= tokens <= _MOST_TOKENS else None
+    return tokens if tokens is not None and 0 <= tokens <= MOST_TOKENS else None

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.quotas.credits import MOST_MULTIPLIER_MICRO, MOST_TOKENS, OutOfBounds, Prices, credits_micro
+from domain.catalogue.models import MOST_TOKENS
+from domain.quotas.credits import MOST_MULTIPLIER_MICRO, OutOfBounds, Prices, credits_micro
 
 WORKED = [
     ((1, 1), (1, 1), 2),

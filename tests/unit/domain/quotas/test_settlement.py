@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.quotas.credits import MOST_TOKENS, credits_micro
+from domain.catalogue.models import MOST_TOKENS
+from domain.quotas.credits import credits_micro
 from domain.quotas.models import UsageSource
 from domain.quotas.settlement import RELEASED, Settlement, SettlementMethod, released_micro, settle
 from tests.unit.domain.quotas.amounts import PREMIUM_PRICES, hold

@@ -1,17 +1,21 @@
 """What a send is admitted with, when something changes between two of its looks."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
+import msgspec
+import pytest
 from msgspec.structs import replace
 
 from domain.catalogue.live import LiveCatalogue
-from domain.catalogue.models import Estimation
+from domain.catalogue.models import MOST_TOKENS, Estimation, EstimationBudgets, ModelSpec
 from domain.clock import SystemClock
-from domain.quotas.limits import LimitSet
+from domain.errors import InputTooLong
+from domain.ids import ChatId, RequestId, TenantId, UserId
+from domain.quotas.limits import UNLIMITED_MICRO, Limits, LimitSet, TierLimits
 from domain.quotas.models import QuotaRules, Standing
 from domain.scope import AccessScope
 from domain.streaming.models import StreamLimits
@@ -20,16 +24,22 @@ from domain.switches.board import Switchboard
 from domain.switches.ports import Standing as Switched
 from domain.telemetry.ports import SilentTelemetry
 from domain.turns.admission import Admission, Admitted
-from domain.turns.models import Exchange, Gate, SendCommand
+from domain.turns.models import Exchange, Gate, SendCommand, StoredAnswer
 from domain.turns.ports import TurnTx
 from domain.turns.switch_gate import SwitchGate
 from domain.unit_of_work import Access, UnitOfWork
 from tests.fakes.turns import MODEL, MemoryBooks
-from tests.harness.engine import a_key, a_user
+from tests.harness.engine import a_key
 
 CLOCK = SystemClock()
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 DEARER = replace(MODEL, input_tokens_credit_multiplier_micro=2 * MODEL.input_tokens_credit_multiplier_micro)
+SCOPE = AccessScope(tenant_id=TenantId(uuid4()), user_id=UserId(uuid4()))
+UNLIMITED = QuotaRules(
+    defaults=Limits(
+        total=TierLimits(limit_daily_credits_micro=UNLIMITED_MICRO, limit_monthly_credits_micro=UNLIMITED_MICRO)
+    )
+)
 
 
 class NothingSwitched:
@@ -37,40 +47,37 @@ class NothingSwitched:
         return Switched(revision=0, switches=(), age_s=0) if known is None else None
 
 
-class ReloadedMeanwhile:
-    """The reads of a send into a chat; while it waits for the history another catalogue comes into force."""
+class Reads:
+    """The reads of a send into a chat; what `meanwhile` does happens while it waits for the history."""
 
-    def __init__(self, catalogue: LiveCatalogue, gate: Gate) -> None:
-        self._catalogue = catalogue
-        self._gate = gate
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self._meanwhile = meanwhile
 
-    async def gate(self, *_: Any) -> Gate:
-        return self._gate
+    async def gate(self, chat_id: ChatId, _: RequestId) -> Gate:
+        return Gate(
+            chat_id=chat_id,
+            model=MODEL.id,
+            revision=0,
+            same_request=None,
+            running_request_id=None,
+            standing=Standing(now=NOW, limits=LimitSet(), counters={}),
+        )
 
-    async def history(self, *_: Any) -> Sequence[Exchange]:
-        self._catalogue.accept((DEARER,), 2, NOW)
+    async def history(self, *_: object) -> Sequence[Exchange]:
+        self._meanwhile()
         return ()
 
 
-async def test_the_version_that_a_turn_keeps_is_that_of_its_prices() -> None:
-    catalogue = LiveCatalogue((MODEL,), NOW)
-    catalogue.accept((MODEL,), 1, NOW)
-    command = SendCommand(target=cast("Any", uuid4()), content="Hello")
-    gate = Gate(
-        chat_id=cast("Any", command.target),
-        model=MODEL.id,
-        revision=0,
-        same_request=None,
-        running_request_id=None,
-        standing=Standing(now=NOW, limits=LimitSet(), counters={}),
-    )
+class Tx(msgspec.Struct):
+    turns: Reads
 
-    class Tx:
-        turns = ReloadedMeanwhile(catalogue, gate)
 
+async def _admitted(
+    catalogue: LiveCatalogue, content: str, meanwhile: Callable[[], None] = lambda: None
+) -> Admitted | StoredAnswer:
     @asynccontextmanager
     async def begin(_scope: AccessScope, _access: Access = Access.WRITE) -> AsyncIterator[Tx]:
-        yield Tx()
+        yield Tx(Reads(meanwhile))
 
     board = Switchboard(NothingSwitched())
     await board.refresh()
@@ -82,11 +89,26 @@ async def test_the_version_that_a_turn_keeps_is_that_of_its_prices() -> None:
         supervisor,
         Estimation(),
         recent_turns=1,
-        rules=QuotaRules(),
+        rules=UNLIMITED,
     )
-    who = a_user()
-    async with supervisor.running():
-        admitted = await admission.admit(AccessScope(tenant_id=who.tenant_id, user_id=who.user_id), command, a_key())
+    return await admission.admit(SCOPE, SendCommand(target=ChatId(uuid4()), content=content), a_key())
+
+
+def _in_force(model: ModelSpec) -> LiveCatalogue:
+    catalogue = LiveCatalogue((model,), NOW)
+    catalogue.accept((model,), 1, NOW)
+    return catalogue
+
+
+async def test_the_version_that_a_turn_keeps_is_that_of_its_prices() -> None:
+    catalogue = _in_force(MODEL)
+    admitted = await _admitted(catalogue, "Hello", lambda: catalogue.accept((DEARER,), 2, NOW))
     assert isinstance(admitted, Admitted)
     hold = admitted.claim.hold
     assert (hold.policy_version, hold.prices.input_multiplier_micro) == (1, MODEL.input_tokens_credit_multiplier_micro)
+
+
+async def test_a_question_too_long_to_be_priced_is_too_long() -> None:
+    wasteful = EstimationBudgets(bytes_per_token_conservative=1, safety_margin_pct=200)
+    with pytest.raises(InputTooLong):
+        await _admitted(_in_force(replace(MODEL, estimation_budgets=wasteful)), "x" * (MOST_TOKENS // 3 + 1))
