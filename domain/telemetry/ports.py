@@ -37,6 +37,8 @@ class Counted(StrEnum):
     FINALIZE_GAVE_UP = "finalize_gave_up"
     ORPHAN_FINALIZED = "orphan_finalized"
     REAP_FAILED = "reap_failed"
+    QUOTA_OVERSHOOT = "quota_overshoot"
+    QUOTA_CAPPED = "quota_capped"
     QUOTA_HOLD_MISMATCH = "quota_hold_mismatch"
     REDIS_ERRORS = "redis_errors"
     POLICY_LOAD = "policy_load"

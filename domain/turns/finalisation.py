@@ -23,6 +23,7 @@ from domain.turns.ending_events import events_of_ending
 from domain.turns.models import TurnIdentity, TurnResult, TurnState
 from domain.turns.outcome import result_of, terminal_of
 from domain.turns.ports import TurnTx
+from domain.turns.settling import count_settlement
 from domain.unit_of_work import Access, LostRace, UnitOfWork
 
 _log = logging.getLogger(__name__)
@@ -84,16 +85,15 @@ class TurnFinaliser:
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     async def _commit(self, closing: Closing, result: TurnResult) -> Sequence[QuotaLevel] | None:
-        brief = closing.brief
+        brief, turn = closing.brief, TurnIdentity.of(closing.brief)
         async with self._begin(brief.scope) as tx:
-            if await tx.turns.finish(brief.turn_id, brief.chat_id, brief.epoch, result):
-                turn, now = TurnIdentity.of(brief), self._clock.now()
-                await tx.events.add(*events_of_ending(turn, result, closing.ending, now))
-                return await self._levels(tx, result)
-            fence = await tx.turns.fence(brief.turn_id)
-            # A commit whose reply was lost is ours: nobody else ends a turn under our epoch.
-            ours = fence is not None and fence.owner_epoch == brief.epoch and fence.state is result.state
-            return await self._levels(tx, result) if ours else None
+            short = await tx.turns.finish(brief.turn_id, brief.chat_id, brief.epoch, result)
+            if short is None:
+                return await self._levels(tx, result) if await _is_ours(tx, closing, result) else None
+            await tx.events.add(*events_of_ending(turn, result, closing.ending, self._clock.now()))
+            levels = await self._levels(tx, result)
+        count_settlement(self._telemetry, turn, result.settlement, short)
+        return levels
 
     async def _levels(self, tx: TurnTx, result: TurnResult) -> Sequence[QuotaLevel]:
         """Only those whose turn was completed are told."""
@@ -124,3 +124,9 @@ class TurnFinaliser:
         else:
             code = result.error_code or "turn_cancelled"
             self._telemetry.count(Counted.STREAM_FAILED, error_code=code, **labels)
+
+
+async def _is_ours(tx: TurnTx, closing: Closing, result: TurnResult) -> bool:
+    """A commit whose reply was lost is ours: nobody else ends a turn under our epoch."""
+    fence = await tx.turns.fence(closing.brief.turn_id)
+    return fence is not None and fence.owner_epoch == closing.brief.epoch and fence.state is result.state

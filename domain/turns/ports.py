@@ -8,6 +8,7 @@ from domain.audit.ports import EventTx
 from domain.chats.models import NewChat
 from domain.ids import ChatId, OwnerId, RequestId, TurnId
 from domain.limits.turn_caps import RunningTurns
+from domain.quotas.periods import PeriodType
 from domain.quotas.ports import Quotas
 from domain.streaming.models import StopReason
 from domain.streaming.ports import TurnBrief
@@ -83,10 +84,13 @@ class Turns(Protocol):
         """As `open`, and the old turn, which has ended, goes with its messages and names the new one."""
         ...
 
-    async def finish(self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult) -> bool:
+    async def finish(
+        self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult
+    ) -> tuple[PeriodType, ...] | None:
         """Moves a running turn to its terminal state, stores its answer and settles what it holds.
 
-        False when the fence does not hold, and then nothing has changed.
+        The periods of the counters that held less than the turn did, which the ledger then tells: none, unless there is
+        a bug or a hand in the tables. None when the fence does not hold, and then nothing has changed.
         """
         ...
 

@@ -14,6 +14,7 @@ from domain.telemetry.ports import Counted, Telemetry
 from domain.turns.ending_events import events_of_ending
 from domain.turns.models import LeasedTurn, Remains, TurnResult, TurnState
 from domain.turns.ports import Leases, TurnTx
+from domain.turns.settling import count_settlement
 from domain.turns.usage import NOTHING_USED, ResolvedUsage, resolve_usage
 from domain.unit_of_work import UnitOfWork
 
@@ -61,10 +62,11 @@ class Reaper:
             remains = await tx.turns.remains(turn.turn_id)
             usage, settlement = self._charge(remains)
             result = _orphaned(turn, remains.text, usage, settlement)
-            ended = await tx.turns.finish(turn.turn_id, turn.chat_id, turn.owner_epoch, result)
-            if ended:
+            short = await tx.turns.finish(turn.turn_id, turn.chat_id, turn.owner_epoch, result)
+            if short is not None:
                 await tx.events.add(*events_of_ending(remains.turn, result, None, self._clock.now()))
-        if ended:
+        if short is not None:
+            count_settlement(self._telemetry, remains.turn, settlement, short)
             self._telemetry.count(Counted.ORPHAN_FINALIZED)
             _log.info("orphan_ended", extra={"turn_id": str(turn.turn_id)})
 

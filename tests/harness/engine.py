@@ -24,7 +24,7 @@ from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
 from domain.subject import AuthMethod, Subject
 from domain.switches.board import Switchboard
-from domain.telemetry.ports import SilentTelemetry
+from domain.telemetry.ports import SilentTelemetry, Telemetry
 from domain.telemetry.trace_context import new_trace
 from domain.turns.admission import Admission
 from domain.turns.books import TurnBooks
@@ -140,6 +140,7 @@ async def running_engine(
     caps: Quotas | None = None,
     rules: QuotaRules = RULES,
     models: tuple[ModelSpec, ...] = (MODEL,),
+    telemetry: Telemetry | None = None,
 ) -> AsyncIterator[Engine]:
     pools = create_pools(
         dsn,
@@ -161,6 +162,7 @@ async def running_engine(
         TurnCaps(caps or Quotas(), SilentTelemetry()),
         rules,
         models,
+        telemetry or SilentTelemetry(),
     )
     try:
         await board.refresh()
@@ -185,8 +187,9 @@ def _assembled(
     caps: TurnCaps,
     rules: QuotaRules,
     models: tuple[ModelSpec, ...],
+    telemetry: Telemetry,
 ) -> Engine:
-    telemetry, policy, budgets = SilentTelemetry(), Policy(), Estimation()
+    policy, budgets = Policy(), Estimation()
     owner, catalogue = OwnerId(uuid4()), FixedCatalogue(*models)
     begin = PostgresUnitOfWork(pools.requests, TransactionLimits())
     begin_reserved = PostgresUnitOfWork(pools.reserved, TransactionLimits())

@@ -53,6 +53,7 @@ from domain.providers.events import Citation, Finish
 from domain.quotas.credits import Prices
 from domain.quotas.limits import UNLIMITED_MICRO
 from domain.quotas.models import Hold
+from domain.quotas.periods import PeriodType
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
 from domain.turns.models import (
@@ -377,23 +378,45 @@ _answer: dict[str, ColumnElement[Any]] = {
 }
 _stored = _ended.c.assistant_message_id.is_not(None)
 _answered = insert(MessageRow).from_select(list(_answer), select(*_answer.values()).where(_stored)).cte("answered")
-# In the order in which holds are taken. A row that went missing is made again rather than keep a turn from its end.
+# In the order in which holds are taken, and locked before it is told what they hold: nothing comes in between.
+_held = (
+    text("""
+    SELECT wanted.*, coalesce(present.reserved_micro, 0) AS present_micro
+    FROM (
+        SELECT ended.tenant_id, holder.subject_id, period.type AS period_type, period.start AS period_start,
+            kind.name AS bucket, ended.reserved_micro AS hold_micro
+        FROM ended
+        CROSS JOIN LATERAL (
+            VALUES (ended.user_id, true), ('00000000-0000-0000-0000-000000000000'::uuid, ended.tenant_bucket)
+        ) AS holder (subject_id, counts)
+        CROSS JOIN LATERAL (
+            VALUES ('daily', ended.period_day), ('monthly', ended.period_month)
+        ) AS period (type, start)
+        CROSS JOIN LATERAL (VALUES ('total', true), ('tier:premium', ended.tier = 'premium')) AS kind (name, counts)
+        WHERE ended.reserved_micro IS NOT NULL AND holder.counts AND kind.counts
+        ORDER BY holder.subject_id, period.type, period.start, kind.name
+    ) AS wanted
+    LEFT JOIN LATERAL (
+        SELECT counted.reserved_micro FROM mini_chat.quota_buckets AS counted
+        WHERE (counted.tenant_id, counted.subject_id, counted.period_type, counted.period_start, counted.bucket)
+            = (wanted.tenant_id, wanted.subject_id, wanted.period_type, wanted.period_start, wanted.bucket)
+        FOR NO KEY UPDATE
+    ) AS present ON true
+    """)
+    .columns(column("present_micro", BigInteger()))
+    .cte("held")
+)
+# A row that went missing is made again rather than keep a turn from its end.
 _charged = (
     text("""
     INSERT INTO mini_chat.quota_buckets AS present (tenant_id, subject_id, period_type, period_start, bucket,
         limit_micro, spent_micro, calls, input_tokens, output_tokens)
-    SELECT ended.tenant_id, holder.subject_id, period.type, period.start, kind.name, :b_unlimited_micro,
+    SELECT held.tenant_id, held.subject_id, held.period_type, held.period_start, held.bucket, :b_unlimited_micro,
         ended.settled_micro, (ended.settlement <> 'released')::integer,
-        CASE kind.name WHEN 'total' THEN ended.input_tokens ELSE 0 END,
-        CASE kind.name WHEN 'total' THEN ended.output_tokens ELSE 0 END
-    FROM ended
-    CROSS JOIN LATERAL (
-        VALUES (ended.user_id, true), ('00000000-0000-0000-0000-000000000000'::uuid, ended.tenant_bucket)
-    ) AS holder (subject_id, counts)
-    CROSS JOIN LATERAL (VALUES ('daily', ended.period_day), ('monthly', ended.period_month)) AS period (type, start)
-    CROSS JOIN LATERAL (VALUES ('total', true), ('tier:premium', ended.tier = 'premium')) AS kind (name, counts)
-    WHERE ended.reserved_micro IS NOT NULL AND holder.counts AND kind.counts
-    ORDER BY holder.subject_id, period.type, period.start, kind.name
+        CASE held.bucket WHEN 'total' THEN ended.input_tokens ELSE 0 END,
+        CASE held.bucket WHEN 'total' THEN ended.output_tokens ELSE 0 END
+    FROM held CROSS JOIN ended
+    ORDER BY held.subject_id, held.period_type, held.period_start, held.bucket
     ON CONFLICT (tenant_id, subject_id, period_type, period_start, bucket) DO UPDATE
     SET reserved_micro = greatest(present.reserved_micro - (SELECT reserved_micro FROM ended), 0),
         spent_micro = present.spent_micro + excluded.spent_micro,
@@ -406,6 +429,20 @@ _charged = (
     .bindparams(bindparam("b_unlimited_micro", UNLIMITED_MICRO, BigInteger()))
     .columns(column("bucket", Text()))
     .cte("charged")
+)
+# The entry of the turn says that all of its hold was given back; this one, what was not there to be given.
+_adjusted = (
+    text("""
+    INSERT INTO mini_chat.ledger_entries (tenant_id, kind, credits_micro, released_micro, subject_id, period_type,
+        period_start, bucket, reason)
+    SELECT tenant_id, 'adjust', 0, present_micro - hold_micro, subject_id, period_type, period_start, bucket,
+        'short_at_settlement'
+    FROM held
+    WHERE present_micro < hold_micro
+    RETURNING period_type
+    """)
+    .columns(column("period_type", Text()))
+    .cte("adjusted")
 )
 _entered = (
     text("""
@@ -427,8 +464,8 @@ _FINISH: Final = Prepared(
     update(ChatRow)
     .where(OUR_CHAT, exists(select(_ended.c.id)))
     .values(updated_at=func.now())
-    .returning(ChatRow.id)
-    .add_cte(_ended, _answered, _charged, _entered)
+    .returning(select(func.array_agg(_adjusted.c.period_type)).scalar_subquery().label("short"))
+    .add_cte(_ended, _answered, _held, _charged, _entered, _adjusted)
 )
 
 _FENCE: Final = Prepared(select(TurnRow.state, TurnRow.owner_epoch, TurnRow.error_code).where(OUR_TURN))
@@ -583,9 +620,11 @@ class PostgresTurns:
         opened = await self._one(_OPEN_IN_PLACE, **_opening(turn, user_seq, lease), old_turn_id=old)
         return _running_turns(opened)
 
-    async def finish(self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult) -> bool:
+    async def finish(
+        self, turn_id: TurnId, chat_id: ChatId, epoch: int, result: TurnResult
+    ) -> tuple[PeriodType, ...] | None:
         finished = await self._one(_FINISH, turn_id=turn_id, chat_id=chat_id, epoch=epoch, **_ending(result))
-        return finished is not None
+        return None if finished is None else tuple(map(PeriodType, finished["short"] or ()))
 
     async def fence(self, turn_id: TurnId) -> Fence | None:
         row = await self._one(_FENCE, turn_id=turn_id)

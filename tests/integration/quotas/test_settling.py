@@ -10,7 +10,9 @@ from domain.providers.events import Completed, Failed, Finish, ProviderEvent, Te
 from domain.providers.request import ProviderRequest
 from domain.streaming.events import Done, TurnError
 from domain.streaming.ports import OnDisconnect
+from domain.telemetry.ports import Counted
 from tests.fakes.providers import FunctionProvider, saying
+from tests.fakes.telemetry import CountingTelemetry
 from tests.harness.engine import a_chat, a_user, read_all, running_engine
 from tests.harness.eventually import until
 from tests.harness.postgres import Database
@@ -141,16 +143,69 @@ async def test_prices_that_change_meanwhile_change_nothing_for_a_running_turn(da
     await audited(database)
 
 
-async def test_a_counter_that_went_missing_keeps_no_turn_from_its_end(database: Database) -> None:
+BOTH = ("daily", "monthly")
+SHORTENED = [
+    ("DELETE FROM mini_chat.quota_buckets WHERE period_type = 'daily'", {"daily": HELLO_MICRO}),
+    ("UPDATE mini_chat.quota_buckets SET reserved_micro = 5", dict.fromkeys(BOTH, HELLO_MICRO - 5)),
+    ("DELETE FROM mini_chat.quota_buckets", dict.fromkeys(BOTH, HELLO_MICRO)),
+    ("UPDATE mini_chat.quota_buckets SET spent_micro = 0", {}),
+]
+
+
+@pytest.mark.parametrize("owner_lost", [False, True])
+@pytest.mark.parametrize(("bending", "missing"), SHORTENED)
+async def test_a_counter_that_is_missing_or_short_keeps_no_turn_from_its_end_and_is_in_the_ledger(
+    database: Database, bending: str, missing: dict[str, int], owner_lost: bool
+) -> None:
+    gate, telemetry = anyio.Event(), CountingTelemetry()
+    provider = FunctionProvider(saying("a", gate=gate.wait))
+    async with running_engine(database.dsn, provider, telemetry=telemetry) as engine:
+        conversation = await engine.send(WHO, await a_chat(engine, WHO))
+        await rows(database, bending)
+        if owner_lost:
+            await expire_leases(database)
+            await engine.reaper.sweep()
+        else:
+            gate.set()
+            assert isinstance((await read_all(conversation.reader))[-1][1], Done)
+        query = "SELECT * FROM mini_chat.ledger_entries WHERE kind = 'adjust' ORDER BY period_type"
+        entries = await rows(database, query)
+    assert {entry["period_type"]: -entry["released_micro"] for entry in entries} == missing
+    assert {(entry["credits_micro"], entry["bucket"], entry["subject_id"]) for entry in entries} <= {
+        (0, "total", WHO.user_id)
+    }
+    assert telemetry.of(Counted.QUOTA_HOLD_MISMATCH) == {(period,): 1 for period in missing}
+    await audited(database)
+
+
+async def test_a_counter_that_is_short_gives_back_no_more_than_it_has(database: Database) -> None:
+    """Of two turns that hold, the first to end takes what is there; the ledger tells what was not."""
     gate = anyio.Event()
     async with running_engine(database.dsn, FunctionProvider(saying("a", gate=gate.wait))) as engine:
-        conversation = await engine.send(WHO, await a_chat(engine, WHO))
-        await rows(database, "DELETE FROM mini_chat.quota_buckets WHERE period_type = 'daily'")
-        await rows(database, "UPDATE mini_chat.quota_buckets SET reserved_micro = 5")
+        conversations = [await engine.send(WHO, await a_chat(engine, WHO)) for _ in range(2)]
+        await rows(database, "UPDATE mini_chat.quota_buckets SET reserved_micro = reserved_micro - 7")
         gate.set()
-        last = (await read_all(conversation.reader))[-1][1]
-    assert isinstance(last, Done)
+        for conversation in conversations:
+            await read_all(conversation.reader)
+    entries = await rows(database, "SELECT released_micro FROM mini_chat.ledger_entries WHERE kind = 'adjust'")
+    assert [entry[0] for entry in entries] == [-7, -7]
     await audited(database)
+
+
+@pytest.mark.parametrize(
+    ("input_tokens", "counted"),
+    [(HELLO_MICRO, None), (HELLO_MICRO + 1, Counted.QUOTA_OVERSHOOT), (9 * HELLO_MICRO, Counted.QUOTA_CAPPED)],
+)
+async def test_what_was_charged_beyond_the_hold_or_cut_to_it_is_counted(
+    database: Database, input_tokens: int, counted: Counted | None
+) -> None:
+    telemetry = CountingTelemetry()
+    async with running_engine(
+        database.dsn, ending_with(TEXT, completed(input_tokens, 0)), telemetry=telemetry
+    ) as engine:
+        await read_all((await engine.send(WHO, await a_chat(engine, WHO))).reader)
+    for each in (Counted.QUOTA_OVERSHOOT, Counted.QUOTA_CAPPED):
+        assert telemetry.of(each) == ({(): 1} if each is counted else {})
 
 
 async def test_done_tells_what_is_left_of_each_tier_and_period(database: Database) -> None:

@@ -1,0 +1,22 @@
+"""Telemetry that remembers what was counted."""
+
+from collections import Counter
+
+from typing_extensions import override
+
+from domain.telemetry.ports import Counted, SilentTelemetry
+
+
+class CountingTelemetry(SilentTelemetry):
+    """`counted` is by name and the values of the labels, in the order of their names."""
+
+    def __init__(self) -> None:
+        self.counted: Counter[tuple[str, ...]] = Counter()
+
+    @override
+    def count(self, event: Counted, **labels: str) -> None:
+        self.counted[(event.value, *(labels[name] for name in sorted(labels)))] += 1
+
+    def of(self, event: Counted) -> dict[tuple[str, ...], int]:
+        """How often, by the values of its labels."""
+        return {key[1:]: times for key, times in self.counted.items() if key[0] == event.value}
