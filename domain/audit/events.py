@@ -42,7 +42,6 @@ class EventType(StrEnum):
     CATALOG_REFUSED = "catalog_refused"
     MODEL_CHANGED = "model_changed"
     TURN_ABORTED = "turn_aborted"
-    HOLD_CORRECTED = "hold_corrected"
     JOB_REQUEUED = "job_requeued"
 
 

@@ -15,7 +15,7 @@ from domain.catalogue.models import ModelSpec
 from domain.catalogue.ports import CatalogueSource, ModelOverrides, Override
 from domain.catalogue.upkeep import CatalogueUpkeep
 from domain.clock import Clock
-from domain.errors import ModelNotFound, VersionConflict
+from domain.errors import CatalogueInvalid, ModelNotFound, VersionConflict
 from domain.subject import Subject
 from domain.switches.ports import Tell
 from domain.unit_of_work import UnitOfWork
@@ -67,10 +67,12 @@ class CatalogueAdministration:
         """
         self._policy.require(who, Action.CHANGE_CATALOGUE)
         with on_record(who, Action.CHANGE_CATALOGUE, "reload dry_run" if dry_run else "reload"):
-            before, models = self._catalogue.given, await self._source.read()
+            before, models = self._catalogue.given, await self._read(who, dry_run=dry_run)
             if not dry_run:
-                await self._upkeep.accept(models)
-                await self._add_event(who, EventType.CATALOG_LOADED, {"version": self._catalogue.version})
+                version = await self._upkeep.record(models)
+                # First the books: what cannot be told is not done.
+                await self._add_event(who, EventType.CATALOG_LOADED, {"version": version})
+                self._upkeep.put_in_force(models, version)
                 await self._tell()
         return _difference(self._catalogue, before, models)
 
@@ -90,6 +92,15 @@ class CatalogueAdministration:
                 await tx.events.add(self._event(who, EventType.MODEL_CHANGED, msgspec.structs.asdict(override)))
             await self._tell()
             return Entry(msgspec.structs.replace(self._entry(model_id).model, enabled=enabled), override.version)
+
+    async def _read(self, who: Subject, *, dry_run: bool) -> tuple[ModelSpec, ...]:
+        try:
+            return await self._source.read()
+        except CatalogueInvalid as invalid:
+            refusal = invalid
+        if not dry_run:
+            await self._add_event(who, EventType.CATALOG_REFUSED, {"faults": len(refusal.faults)})
+        raise refusal
 
     def _entry(self, model_id: str) -> Entry:
         for entry in self._catalogue.entries():

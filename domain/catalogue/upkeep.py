@@ -45,7 +45,14 @@ class CatalogueUpkeep:
 
     async def accept(self, models: tuple[ModelSpec, ...]) -> None:
         """Brings validated content into force. Raises ServiceUnavailable, and then it did not."""
-        version = await self._book.record(models)
+        self.put_in_force(models, await self.record(models))
+
+    async def record(self, models: tuple[ModelSpec, ...]) -> int:
+        """The version of this content. Raises ServiceUnavailable."""
+        return await self._book.record(models)
+
+    def put_in_force(self, models: tuple[ModelSpec, ...], version: int) -> None:
+        """Validated content that was recorded."""
         self._catalogue.accept(models, version, self._clock.now())
         self._telemetry.count(Counted.POLICY_LOAD, result="accepted")
         _log.info("catalogue_loaded", extra={"version": version, "models": len(models)})

@@ -108,7 +108,11 @@ class QuotaAdministration:
         )
 
     async def _note(self, tx: LimitTx, who: Subject, scope: AccessScope, place: LimitPlace) -> None:
-        details: dict[str, object] = {"place": place.value, "version": await tx.limits.version(place)}
+        details: dict[str, object] = {
+            "actor_tenant_id": who.tenant_id,
+            "place": place.value,
+            "version": await tx.limits.version(place),
+        }
         if place is LimitPlace.USER:
             details["user_id"] = str(scope.user_id)
         event = audit_event(EventType.LIMITS_CHANGED, scope, Actor.of(who), self._clock.now(), details=details)

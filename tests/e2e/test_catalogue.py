@@ -106,6 +106,20 @@ async def test_a_bad_file_changes_nothing_and_a_good_one_after_it_does(
         await world.shows("small")
 
 
+async def test_reloads_are_in_the_books_of_the_platform_refused_ones_too(tmp_path: Path, database: Database) -> None:
+    async with a_world(tmp_path, database) as world:
+        world.put(BAD)
+        for body in ({"dry_run": True}, {"dry_run": False}):
+            assert (await world.operator.ask("POST", "admin/models:reload", body)).status == 422
+        world.write(SMALL)
+        accepted(await world.operator.ask("POST", "admin/models:reload"))
+        async with connected(database.superuser_dsn) as rows:
+            told = await rows.fetch("SELECT event_type, body FROM mini_chat.audit_events ORDER BY occurred_at, id")
+        books = [(row["event_type"], msgspec.json.decode(row["body"])) for row in told]
+        assert [type_ for type_, _ in books] == ["catalog_refused", "catalog_loaded"]
+        assert (books[0][1]["faults"], books[1][1]["version"]) == (3, 2)
+
+
 async def test_every_fault_is_told_at_once(tmp_path: Path, database: Database) -> None:
     async with a_world(tmp_path, database) as world:
         world.put(BAD)

@@ -111,5 +111,9 @@ async def test_nobody_else_reads_or_sets_them(quotas: QuotaAdministration) -> No
 async def test_each_change_is_an_event_of_the_tenant_concerned(quotas: QuotaAdministration, database: Database) -> None:
     await quotas.set_user(ADMIN, WHO.tenant_id, WHO.user_id, daily(1), None)
     await quotas.set_tenant(ADMIN, WHO.tenant_id, NO_LIMITS, daily(1), None)
-    events = await rows(database, "SELECT tenant_id FROM mini_chat.audit_events WHERE event_type = 'limits_changed'")
-    assert [event["tenant_id"] for event in events] == [WHO.tenant_id] * 2
+    events = await rows(
+        database,
+        "SELECT tenant_id, (body ->> 'actor_tenant_id')::uuid AS actors FROM mini_chat.audit_events"
+        " WHERE event_type = 'limits_changed'",
+    )
+    assert [(event["tenant_id"], event["actors"]) for event in events] == [(WHO.tenant_id, ADMIN.tenant_id)] * 2

@@ -1,15 +1,23 @@
 """The catalogue follows its source; a bad one, or a database that is away, changes nothing."""
 
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
+from domain.auth.policy import Policy, Role
+from domain.catalogue.administration import CatalogueAdministration
 from domain.catalogue.live import LiveCatalogue
 from domain.catalogue.models import ModelSpec
 from domain.catalogue.ports import Override, Overrides
 from domain.catalogue.upkeep import CatalogueUpkeep
 from domain.clock import SystemClock
 from domain.errors import CatalogueInvalid, ServiceUnavailable
+from domain.scope import AccessScope
 from domain.telemetry.ports import SilentTelemetry
+from domain.unit_of_work import Access
+from tests.harness.engine import a_user
 from tests.unit.domain.switches.samples import NOW
 
 A = ModelSpec(id="a", provider_id="p", provider_model_id="x", is_default=True)
@@ -122,3 +130,16 @@ async def test_an_older_word_never_takes_the_place_of_a_newer_one(world: World) 
     world.catalogue.override(Overrides(revision=5, overrides=[Override(model_id="a", enabled=False, version=2)]))
     world.catalogue.override(Overrides(revision=4, overrides=[Override(model_id="a", enabled=True, version=1)]))
     assert world.ids() == []
+
+
+async def test_a_reload_that_cannot_be_put_down_in_the_books_does_not_happen(world: World) -> None:
+    def away(scope: AccessScope, access: Access = Access.WRITE) -> AbstractAsyncContextManager[Any]:
+        raise ServiceUnavailable
+
+    async def tell() -> None: ...
+
+    administration = CatalogueAdministration(away, Policy(), world.catalogue, world, world.upkeep, tell, SystemClock())
+    world.put(A, B)
+    with pytest.raises(ServiceUnavailable):
+        await administration.reload(replace(a_user(), roles=frozenset({Role.ADMIN})), dry_run=False)
+    assert world.ids() == ["a"]
