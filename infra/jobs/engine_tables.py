@@ -1,5 +1,6 @@
 """What the job engine does to its tables, where its own way would lose or miscount a job."""
 
+import logging
 from datetime import timedelta
 from typing import Final
 
@@ -8,7 +9,10 @@ from pgqueuer.domain import models, types
 from pgqueuer.ports.driver import Driver
 from typing_extensions import override
 
+from infra.postgres.errors import DRIVER_ERRORS
 from infra.postgres.job_tables import ENVIRONMENT, QUEUE, SCHEDULER
+
+_log = logging.getLogger(__name__)
 
 # Fenced: a worker that comes back from the dead changes nothing about a job that somebody else has picked.
 _BACK: Final = """
@@ -35,10 +39,17 @@ class JobTables(Queries):
     async def retry_job(
         self, job: models.Job, delay: timedelta, traceback_record: models.TracebackRecord | None
     ) -> None:
+        """What cannot be written down leaves the job picked, and so to somebody else once its heartbeat has stopped.
+
+        The engine would take the error for the job's own, and make a dead letter of it.
+        """
         counted = job.id not in self.given_back
         self.given_back.discard(job.id)
         why = traceback_record.model_dump_json() if traceback_record and counted else None
-        await self.driver.execute(_BACK, job.id, delay, int(counted), job.queue_manager_id, why)
+        try:
+            await self.driver.execute(_BACK, job.id, delay, int(counted), job.queue_manager_id, why)
+        except DRIVER_ERRORS as fault:
+            _log.warning("job_not_put_back", extra={"job_id": int(job.id), "fault": type(fault).__name__})
 
     @override
     async def log_jobs(

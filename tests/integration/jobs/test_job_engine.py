@@ -25,7 +25,7 @@ from infra.jobs.runner import Tick
 from infra.postgres.job_tables import ENVIRONMENT, QUEUE, SCHEDULER
 from infra.postgres.unit_of_work import PostgresUnitOfWork
 from tests.harness.eventually import eventually, until
-from tests.harness.jobs import QUICK, a_job, enqueue, runner, transactions
+from tests.harness.jobs import QUICK, THRICE, a_job, enqueue, runner, transactions
 from tests.harness.postgres import Database
 from tests.harness.rows import connected
 
@@ -301,3 +301,32 @@ async def test_who_serves_can_neither_see_nor_end_jobs(database: Database) -> No
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await service.execute(forbidden)
+
+
+REFUSING_ONCE = """
+    CREATE SEQUENCE public.refusals;
+    GRANT USAGE ON SEQUENCE public.refusals TO PUBLIC;
+    CREATE FUNCTION public.refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF nextval('public.refusals') = 1 THEN RAISE EXCEPTION 'not now' USING ERRCODE = '57014'; END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER tg_refuse_once BEFORE UPDATE ON mini_chat.jobs FOR EACH ROW
+        WHEN (OLD.status = 'picked' AND NEW.status = 'queued') EXECUTE FUNCTION public.refuse_once()
+"""
+
+
+async def test_a_retry_that_cannot_be_written_down_buries_no_job(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    await admin.execute(REFUSING_ONCE)
+    done = Done(JobFailed("sink_unavailable"))
+    async with runner(database.dsn, done.handle).running():
+        await enqueue(begin, a_job())
+        await eventually(lambda: _all_dead(admin))
+    assert done.events.total() == THRICE.attempts
+    assert (await codes(admin))[-1] == "sink_unavailable"
+
+
+async def _all_dead(admin: asyncpg.Connection) -> bool:
+    return await states(admin) == {"failed": 1}
