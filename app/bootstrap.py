@@ -141,6 +141,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             settings.estimation,
             settings.context.recent_turns,
             rules,
+            telemetry,
         ),
         Opening(begin, supervisor, enforcement, providers, owner, turn.lease, TurnCaps(quotas, telemetry), clock),
         rates,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from domain.catalogue.models import MOST_TOKENS, Estimation
+from domain.catalogue.models import MOST_TOKENS, Estimation, ModelSpec
 from domain.catalogue.ports import Catalogue
 from domain.catalogue.resolver import Candidate, Resolution, candidates_for_send, resolved
 from domain.chats.models import NewChat
@@ -17,6 +17,7 @@ from domain.errors import (
     GenerationInProgress,
     InvalidAttachment,
     InvalidModel,
+    QuotaExceeded,
     RequestIdConflict,
     RequestIdReused,
 )
@@ -27,6 +28,7 @@ from domain.quotas.reservation import hold_for
 from domain.scope import AccessScope
 from domain.streaming.supervisor import TurnSupervisor
 from domain.switches.models import Wants
+from domain.telemetry.ports import Counted, Telemetry
 from domain.turns.models import PUBLIC_STATES, Exchange, Gate, SendCommand, StoredAnswer, TurnState, TurnSummary
 from domain.turns.mutations import ChangeCommand, changeable
 from domain.turns.ports import TurnTx
@@ -67,6 +69,7 @@ class Admission:
         budgets: Estimation,
         recent_turns: int,
         rules: QuotaRules,
+        telemetry: Telemetry,
     ) -> None:
         self._begin = begin
         self._catalogue = catalogue
@@ -75,6 +78,7 @@ class Admission:
         self._budgets = budgets
         self._recent_turns = recent_turns
         self._rules = rules
+        self._telemetry = telemetry
 
     async def admit(
         self, scope: AccessScope, call: SendCommand | ChangeCommand, request_id: RequestId
@@ -155,7 +159,16 @@ class Admission:
         """The first candidate that the counters admit; too long a question for it is refused only then."""
         version = choice.catalogue_version
         offers = (self._offer(each, history, command.content, standing, version) for each in choice.candidates)
-        (candidate, plan), hold = first_admitted(offers, standing, self._rules)
+        try:
+            (candidate, plan), hold = first_admitted(offers, standing, self._rules)
+        except QuotaExceeded:
+            self._count("reject", choice.candidates[0].model)
+            raise
+        resolution = resolved(candidate, place.model)
+        self._count(resolution.decision, resolution.effective)
+        if resolution.downgrade_reason is not None:
+            names = {"from": resolution.selected_model, "to": resolution.effective.id}
+            self._telemetry.count(Counted.QUOTA_TIER_DOWNGRADE, reason=resolution.downgrade_reason, **names)
         if not isinstance(plan, Plan):
             raise plan
         return Admitted(
@@ -163,10 +176,13 @@ class Admission:
             origin=command,
             request_id=request_id,
             place=place,
-            resolution=resolved(candidate, place.model),
+            resolution=resolution,
             plan=plan,
             claim=Claim(hold=hold, limits=standing.limits, deployment=self._rules.defaults),
         )
+
+    def _count(self, decision: str, model: ModelSpec) -> None:
+        self._telemetry.count(Counted.QUOTA_PREFLIGHT, decision=decision, model=model.id, tier=model.tier.value)
 
     def _offer(
         self, candidate: Candidate, history: Sequence[Exchange], content: str, standing: Standing, version: int

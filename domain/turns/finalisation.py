@@ -21,9 +21,10 @@ from domain.streaming.ports import Closing
 from domain.telemetry.ports import Counted, SpanName, Telemetry
 from domain.turns.ending_events import events_of_ending
 from domain.turns.models import TurnIdentity, TurnResult, TurnState
-from domain.turns.outcome import result_of, terminal_of
+from domain.turns.outcome import reported_usage, result_of, terminal_of
 from domain.turns.ports import TurnTx
 from domain.turns.settling import count_settlement
+from domain.turns.usage import invalid_reason
 from domain.unit_of_work import Access, LostRace, UnitOfWork
 
 _log = logging.getLogger(__name__)
@@ -117,6 +118,8 @@ class TurnFinaliser:
         return turn_error("internal_error", closing.brief.trace.trace_id, retryable=True, retry_after_ms=retry_after_ms)
 
     def _count(self, closing: Closing, result: TurnResult) -> None:
+        if (reason := invalid_reason(reported_usage(closing))) is not None:
+            self._telemetry.count(Counted.USAGE_INVALID, reason=reason)
         model = closing.brief.resolution.effective
         labels = {"provider": model.provider_id, "model": model.id}
         if result.state is TurnState.COMPLETED:

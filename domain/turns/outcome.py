@@ -34,10 +34,10 @@ _FREE_OF_CHARGE: Final = frozenset({"context_budget_exceeded"})
 
 def result_of(closing: Closing, budgets: Estimation, rules: QuotaRules, clock: Clock) -> TurnResult:
     """The columns of the terminal row. Text of a deleted chat is not kept."""
-    state, finish, code, reported = _verdict(closing.ending)
+    state, finish, code, _ = _verdict(closing.ending)
     transcript, brief = closing.transcript, closing.brief
     usage = resolve_usage(
-        reported or transcript.reported_usage,
+        reported_usage(closing),
         called=closing.provider_called and code not in _FREE_OF_CHARGE,
         prompt_estimate=brief.hold.estimated_input_tokens,
         generated_bytes=transcript.generated_bytes,
@@ -67,6 +67,12 @@ def result_of(closing: Closing, budgets: Estimation, rules: QuotaRules, clock: C
         retry_after_ms=closing.ending.retry_after_ms if isinstance(closing.ending, Broke) else None,
         upstream_closed_ms=closing.upstream_closed_ms,
     )
+
+
+def reported_usage(closing: Closing) -> Usage | None:
+    """What the provider said last of what it used."""
+    _, _, _, reported = _verdict(closing.ending)
+    return reported or closing.transcript.reported_usage
 
 
 def _billing_outcome(ending: Ending) -> BillingOutcome:

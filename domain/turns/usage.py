@@ -44,5 +44,14 @@ def resolve_usage(
     )
 
 
+def invalid_reason(reported: Usage | None) -> str | None:
+    """Why a number that was reported is not believed; None where it is, or where nothing was reported."""
+    numbers = (reported.input_tokens, reported.output_tokens) if reported else ()
+    told = [tokens for tokens in numbers if tokens is not None]
+    if any(tokens < 0 for tokens in told):
+        return "negative"
+    return "out_of_bounds" if any(tokens > MOST_TOKENS for tokens in told) else None
+
+
 def _usable(tokens: int | None) -> int | None:
     return tokens if tokens is not None and 0 <= tokens <= MOST_TOKENS else None

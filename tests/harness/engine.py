@@ -211,7 +211,16 @@ def _assembled(
         turns=TurnService(
             begin,
             policy,
-            Admission(begin, catalogue, SwitchGate(board, clock), supervisor, budgets, recent_turns=20, rules=rules),
+            Admission(
+                begin,
+                catalogue,
+                SwitchGate(board, clock),
+                supervisor,
+                budgets,
+                recent_turns=20,
+                rules=rules,
+                telemetry=telemetry,
+            ),
             Opening(begin, supervisor, enforcement, OneProvider(provider), owner, lease, caps, clock),
             rates,
             clock,

@@ -7,9 +7,11 @@ from domain.chats.service import ChatDraft
 from domain.errors import InputTooLong, QuotaExceeded
 from domain.quotas.models import QuotaRules
 from domain.streaming.events import Done, StreamEvent
+from domain.telemetry.ports import Counted
 from domain.telemetry.trace_context import new_trace
 from domain.turns.models import SendCommand
 from tests.fakes.providers import FunctionProvider, saying
+from tests.fakes.telemetry import CountingTelemetry
 from tests.harness.engine import Engine, a_chat, a_key, a_user, read_all, running_engine, told_again
 from tests.harness.eventually import until
 from tests.harness.postgres import Database
@@ -60,10 +62,13 @@ async def test_a_refused_send_leaves_no_trace(database: Database, creating: bool
 
 
 async def test_room_for_exactly_one_turn_is_room(database: Database) -> None:
-    async with running_engine(database.dsn, never(), rules=room_for(HELLO_MICRO)) as engine:
+    telemetry = CountingTelemetry()
+    async with running_engine(database.dsn, never(), rules=room_for(HELLO_MICRO), telemetry=telemetry) as engine:
         await create_and_send(engine)
         with pytest.raises(QuotaExceeded):
             await create_and_send(engine)
+    decided = {(decision, STANDARD.id, "standard"): 1 for decision in ("allow", "reject")}
+    assert telemetry.of(Counted.QUOTA_PREFLIGHT) == decided
     await audited(database)
 
 
@@ -123,8 +128,9 @@ async def test_a_replay_asks_for_no_credits(database: Database) -> None:
 
 async def test_a_premium_model_without_credits_is_replaced_by_a_standard_one(database: Database) -> None:
     provider = FunctionProvider(saying("a"))
-    rules = room_for(10**9, premium_micro=100)
-    async with running_engine(database.dsn, provider, rules=rules, models=(STANDARD, PREMIUM)) as engine:
+    rules, telemetry = room_for(10**9, premium_micro=100), CountingTelemetry()
+    models = (STANDARD, PREMIUM)
+    async with running_engine(database.dsn, provider, rules=rules, models=models, telemetry=telemetry) as engine:
         chat = await engine.chats.create(WHO, ChatDraft(model=PREMIUM.id))
         last: StreamEvent = (await read_all((await engine.send(WHO, chat.id)).reader))[-1][1]
     assert isinstance(last, Done)
@@ -132,6 +138,8 @@ async def test_a_premium_model_without_credits_is_replaced_by_a_standard_one(dat
     assert (last.downgrade_from, last.downgrade_reason) == (PREMIUM.id, "premium_quota_exhausted")
     assert [request.model for request in provider.requests] == [STANDARD.provider_model_id]
     assert await rows(database, "SELECT FROM mini_chat.quota_buckets WHERE bucket = 'tier:premium'") == []
+    assert telemetry.of(Counted.QUOTA_TIER_DOWNGRADE) == {(PREMIUM.id, "premium_quota_exhausted", STANDARD.id): 1}
+    assert telemetry.of(Counted.QUOTA_PREFLIGHT) == {("downgrade", STANDARD.id, "standard"): 1}
     await audited(database)
 
 

@@ -208,6 +208,18 @@ async def test_what_was_charged_beyond_the_hold_or_cut_to_it_is_counted(
         assert telemetry.of(each) == ({(): 1} if each is counted else {})
 
 
+@pytest.mark.parametrize(
+    ("tokens", "reason"), [((-5, 7), "negative"), ((7, 10**8), "out_of_bounds"), ((0, 0), None), ((None, 7), None)]
+)
+async def test_a_report_that_cannot_be_is_counted(
+    database: Database, tokens: tuple[int | None, int | None], reason: str | None
+) -> None:
+    telemetry = CountingTelemetry()
+    async with running_engine(database.dsn, ending_with(TEXT, completed(*tokens)), telemetry=telemetry) as engine:
+        await read_all((await engine.send(WHO, await a_chat(engine, WHO))).reader)
+    assert telemetry.of(Counted.USAGE_INVALID) == ({} if reason is None else {(reason,): 1})
+
+
 async def test_done_tells_what_is_left_of_each_tier_and_period(database: Database) -> None:
     async with running_engine(database.dsn, FunctionProvider(saying("a"))) as engine:
         last = (await read_all((await engine.send(WHO, await a_chat(engine, WHO))).reader))[-1][1]

@@ -90,6 +90,7 @@ async def _admitted(
         Estimation(),
         recent_turns=1,
         rules=UNLIMITED,
+        telemetry=SilentTelemetry(),
     )
     return await admission.admit(SCOPE, SendCommand(target=ChatId(uuid4()), content=content), a_key())
 
