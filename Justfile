@@ -11,9 +11,9 @@ default:
 serve *args: _runtime
     mini-chat serve {{ args }}
 
-# every test: unit, contract, integration, e2e, fault, house
+# every test: unit, contract, integration, e2e, fault, house; files side by side, one core each
 test *args: _dev
-    @pytest -m "$(just _runnable)" {{ args }}
+    @pytest -n auto --maxprocesses 4 --dist loadfile -m "$(just _runnable)" {{ args }}
 
 # formatter, linters, import contracts, both type checkers, then the tests that need no server
 check: _dev

@@ -96,7 +96,7 @@ async def test_a_name_in_capitals_names_the_same_turn() -> None:
     assert (answer.status, answer.json()["request_id"]) == (200, str(KEY))
 
 
-@pytest.mark.parametrize("name", ["latest", str(uuid4())])
+@pytest.mark.parametrize("name", ["latest", pytest.param(str(uuid4()), id="a key")])
 async def test_a_chat_without_the_turn_and_a_missing_chat_are_told_apart(name: str) -> None:
     world = create_world()
     chat_id = await a_chat(world)
