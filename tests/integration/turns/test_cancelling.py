@@ -151,9 +151,11 @@ async def test_another_process_cancels_it_over_the_bus(database: Database) -> No
 async def test_without_a_bus_the_owner_finds_the_flag_by_looking(database: Database) -> None:
     who = a_user()
     receipts: list[CancelReceipt] = []
-    async with two_processes(database, FunctionProvider(NEVER), connected=False) as (one, other):
+    provider = FunctionProvider(NEVER)
+    async with two_processes(database, provider, connected=False) as (one, other):
         chat_id = await a_chat(one, who)
         await one.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
+        await until(lambda: bool(provider.requests))
         await one.cancel_watch.look()
         assert one.supervisor.running_turns()
 
@@ -171,12 +173,11 @@ async def test_without_a_bus_the_owner_finds_the_flag_by_looking(database: Datab
 
 async def test_the_look_for_flags_passes_over_what_others_own_or_have_ended(database: Database) -> None:
     who = a_user()
-    async with two_processes(database, FunctionProvider(NEVER), connected=False, receipt_wait=ALMOST_AT_ONCE) as (
-        one,
-        other,
-    ):
+    provider = FunctionProvider(NEVER)
+    async with two_processes(database, provider, connected=False, receipt_wait=ALMOST_AT_ONCE) as (one, other):
         chat_id = await a_chat(one, who)
         await one.send(who, chat_id, on_disconnect=OnDisconnect.CONTINUE)
+        await until(lambda: bool(provider.requests))
         (actor,) = one.supervisor.running_turns()
         receipt = await other.cancellation.cancel(who, chat_id, LATEST)
         assert receipt == CancelReceipt(state=TurnState.RUNNING)
