@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Collection, Mapping
-from urllib.parse import parse_qsl
 
+from api.rest.query_string import pairs_of
 from api.rest.refusals import NotOffered
 from domain.errors import InvalidLimit, InvalidRequest
 
@@ -30,12 +30,8 @@ def options_of(query: bytes, own: Collection[str]) -> dict[str, str]:
 
     Raises InvalidRequest and NotOffered.
     """
-    try:
-        pairs = parse_qsl(query.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_OPTIONS)
-    except ValueError:
-        raise InvalidRequest.of("query", "The query string cannot be read.", "syntax") from None
     options: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in pairs_of(query, _MAX_OPTIONS):
         if "\0" in name or "\0" in value:
             raise InvalidRequest.of("query", "Text must not contain U+0000.", "invalid_value")
         if name not in _ON_EVERY_LIST and name not in own:

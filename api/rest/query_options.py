@@ -2,12 +2,12 @@
 
 import re
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from litestar import Request
 
 from api.rest.list_options import flag_of
 from api.rest.list_spec import OwnOption
+from api.rest.query_string import pairs_of
 from domain.errors import InvalidRequest
 
 DRY_RUN: Final = OwnOption(
@@ -39,11 +39,7 @@ def expected_version_of(request: Request[Any, Any, Any]) -> int | None:
 
 
 def _text(request: Request[Any, Any, Any], name: str) -> str | None:
-    try:
-        pairs = parse_qsl(request.scope["query_string"].decode(), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise InvalidRequest.of("query", "The query string cannot be read.", "syntax") from None
-    values = [value for key, value in pairs if key == name]
+    values = [value for key, value in pairs_of(request.scope["query_string"]) if key == name]
     if len(values) > 1:
         raise InvalidRequest.of(name, "This is given twice.", "duplicate")
     return values[0] if values else None

@@ -1,10 +1,10 @@
 """From where on a turn is to be told: the number of the last event that the caller has (api.md 4.6)."""
 
 import re
-from urllib.parse import parse_qsl
 
 from litestar.datastructures import Headers
 
+from api.rest.query_string import pairs_of
 from domain.errors import InvalidRequest
 
 _HEADER = "Last-Event-ID"
@@ -17,11 +17,7 @@ def position_of(headers: Headers, query: bytes) -> int:
     sent = headers.getall(_HEADER, [])
     if sent:
         return _number(_HEADER, sent)
-    try:
-        options = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise InvalidRequest.of("query", "The query string cannot be read.", "syntax") from None
-    return _number(_OPTION, [value for name, value in options if name == _OPTION] or ["0"])
+    return _number(_OPTION, [value for name, value in pairs_of(query) if name == _OPTION] or ["0"])
 
 
 def _number(field: str, texts: list[str]) -> int:
