@@ -9,8 +9,9 @@ from sqlalchemy import func, insert, select
 from domain.catalogue.models import ModelSpec
 from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.orm.policy import PolicySnapshotRow
+from infra.postgres.plain_transactions import PlainTransactions
 from infra.postgres.policy_lock import ONE_AT_A_TIME
-from infra.postgres.transaction import TransactionLimits, transaction
+from infra.postgres.transaction import TransactionLimits
 
 _NEXT: Final = select(func.coalesce(func.max(PolicySnapshotRow.version), 0) + 1).scalar_subquery()
 
@@ -19,9 +20,7 @@ class PostgresCatalogueBook:
     """Fills the port CatalogueBook, on the reserved pool."""
 
     def __init__(self, pool: ConnectionPool, limits: TransactionLimits) -> None:
-        self._pool = pool
-        self._opening = f"BEGIN; SELECT {limits.settings()}"
-        self._ending = limits.ending
+        self._begun = PlainTransactions(pool, limits)
 
     async def record(self, models: tuple[ModelSpec, ...]) -> int:
         content = msgspec.json.encode(models)
@@ -30,7 +29,7 @@ class PostgresCatalogueBook:
         adding = insert(PolicySnapshotRow).values(
             version=_NEXT, sha256=digest, body={"models": msgspec.json.decode(content)}
         )
-        async with transaction(self._pool, self._opening, self._ending, lambda connection: connection) as connection:
+        async with self._begun() as connection:
             await connection.execute(ONE_AT_A_TIME)
             version: int | None = (await connection.execute(known)).scalar_one_or_none()
             if version is None:

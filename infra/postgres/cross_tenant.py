@@ -5,12 +5,10 @@ leases and flags of running turns, saves text it cannot read, and nothing else. 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import ARRAY, BigInteger, Integer, Interval, Text, Uuid, bindparam, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import ChatId, OwnerId, TenantId, TurnId, UserId
 from domain.scope import AccessScope
@@ -18,8 +16,9 @@ from domain.streaming.models import StopReason
 from domain.streaming.ports import TurnBrief
 from domain.turns.models import LeasedTurn, SavedPart
 from infra.postgres.connection_pool import ConnectionPool
+from infra.postgres.plain_transactions import OPS, PlainTransactions
 from infra.postgres.repositories.cancellations import reason_of
-from infra.postgres.transaction import TransactionLimits, transaction
+from infra.postgres.transaction import TransactionLimits
 
 # A turn that is just being finalised is locked: it is passed over, so that it never delays the others.
 _RENEW: Final = text("""
@@ -116,12 +115,7 @@ class PostgresLeases:
     """Fills the ports Leases and CancelFlags, on the reserved pool."""
 
     def __init__(self, pool: ConnectionPool, limits: TransactionLimits) -> None:
-        self._pool = pool
-        self._opening = f"BEGIN; SET LOCAL ROLE mini_chat_ops; SELECT {limits.settings()}"
-        self._ending = limits.ending
-
-    def _begun(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return transaction(self._pool, self._opening, self._ending, lambda connection: connection)
+        self._begun = PlainTransactions(pool, limits, role=OPS)
 
     async def renew(self, owned: Sequence[TurnBrief], lease: timedelta) -> Mapping[TurnId, StopReason | None]:
         async with self._begun() as connection:

@@ -12,7 +12,8 @@ from domain.quotas.buckets import BucketName
 from domain.quotas.periods import Period, PeriodType
 from domain.quotas.ports import HeldBucket
 from infra.postgres.connection_pool import ConnectionPool
-from infra.postgres.transaction import TransactionLimits, transaction
+from infra.postgres.plain_transactions import OPS, PlainTransactions
+from infra.postgres.transaction import TransactionLimits
 
 _FIRST: Final = HeldBucket(
     tenant_id=TenantId(UUID(int=0)),
@@ -42,9 +43,7 @@ class PostgresHeldBuckets:
     """Fills the port HeldBuckets."""
 
     def __init__(self, pool: ConnectionPool, limits: TransactionLimits) -> None:
-        self._pool = pool
-        self._opening = f"BEGIN; SET LOCAL ROLE mini_chat_ops; SELECT {limits.settings()}"
-        self._ending = limits.ending
+        self._begun = PlainTransactions(pool, limits, role=OPS)
 
     async def find(self, after: HeldBucket | None, at_most: int) -> Sequence[HeldBucket]:
         last = after or _FIRST
@@ -56,7 +55,7 @@ class PostgresHeldBuckets:
             "bucket": last.name.value,
             "at_most": at_most,
         }
-        async with transaction(self._pool, self._opening, self._ending, lambda connection: connection) as connection:
+        async with self._begun() as connection:
             rows = await connection.execute(_HELD, values)
             return [
                 HeldBucket(

@@ -4,11 +4,9 @@ Read as `mini_chat_ops`, like the other statements that span tenants.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from sqlalchemy import Row, case, func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.catalogue.models import Tier
 from domain.catalogue.ports import Catalogue
@@ -22,8 +20,9 @@ from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.list_columns import ListColumns
 from infra.postgres.orm.turn import TurnRow
 from infra.postgres.orm.turn_part import TurnPartRow
+from infra.postgres.plain_transactions import OPS, SNAPSHOT, PlainTransactions
 from infra.postgres.sql_list import SqlList
-from infra.postgres.transaction import TransactionLimits, transaction
+from infra.postgres.transaction import TransactionLimits
 
 _CENSUS: Final = text("""
     SELECT tenant_id, effective_model, provider_id, web_search, count(*) AS turns
@@ -46,15 +45,8 @@ class PostgresLiveTurns:
     """Fills the ports LiveTurns and LiveTurnList. Which models are premium is what the catalogue says now."""
 
     def __init__(self, pool: ConnectionPool, limits: TransactionLimits, catalogue: Catalogue) -> None:
-        self._pool = pool
-        self._opening = (
-            f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL ROLE mini_chat_ops; SELECT {limits.settings()}"
-        )
-        self._ending = limits.ending
+        self._begun = PlainTransactions(pool, limits, SNAPSHOT, role=OPS)
         self._catalogue = catalogue
-
-    def _begun(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return transaction(self._pool, self._opening, self._ending, lambda connection: connection)
 
     async def census(self) -> Sequence[tuple[TurnFacts, int]]:
         premium = {model.id for model in self._catalogue.models() if model.tier is Tier.PREMIUM}

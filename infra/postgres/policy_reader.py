@@ -1,18 +1,17 @@
 """What operators changed, looked for by every process now and then: one number as long as it was nothing."""
 
-from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.catalogue.ports import Override, Overrides
 from domain.switches.ports import Standing
 from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.orm.policy import KillSwitchRow, ModelOverrideRow
+from infra.postgres.plain_transactions import SNAPSHOT, PlainTransactions
 from infra.postgres.repositories.switches import NEWEST, SWITCH_COLUMNS, switch_of
-from infra.postgres.transaction import TransactionLimits, transaction
+from infra.postgres.transaction import TransactionLimits
 
 _REVISION: Final = select(
     func.coalesce(func.max(KillSwitchRow.revision), 0),
@@ -34,12 +33,7 @@ class PostgresPolicyReader:
     """
 
     def __init__(self, pool: ConnectionPool, limits: TransactionLimits) -> None:
-        self._pool = pool
-        self._opening = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {limits.settings()}"
-        self._ending = limits.ending
-
-    def _begun(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return transaction(self._pool, self._opening, self._ending, lambda connection: connection)
+        self._begun = PlainTransactions(pool, limits, SNAPSHOT)
 
     async def standing(self, known: int | None) -> Standing | None:
         async with self._begun() as connection:

@@ -11,7 +11,8 @@ from infra.postgres.connection_pool import ConnectionPool
 from infra.postgres.keyset import Keyset
 from infra.postgres.list_columns import ListColumns, Member
 from infra.postgres.orm.ledger_entry import LedgerEntryRow
-from infra.postgres.transaction import TransactionLimits, transaction
+from infra.postgres.plain_transactions import OPS, PlainTransactions
+from infra.postgres.transaction import TransactionLimits
 
 _DAY: Final[ColumnElement[str]] = func.to_char(
     func.timezone(literal_column("'UTC'"), LedgerEntryRow.created_at), literal_column("'YYYY-MM-DD'"), type_=Text()
@@ -34,9 +35,7 @@ class PostgresUsageSums:
     """Fills the port UsageSums."""
 
     def __init__(self, pool: ConnectionPool, limits: TransactionLimits) -> None:
-        self._pool = pool
-        self._opening = f"BEGIN READ ONLY; SET LOCAL ROLE mini_chat_ops; SELECT {limits.settings()}"
-        self._ending = limits.ending
+        self._begun = PlainTransactions(pool, limits, "BEGIN READ ONLY", role=OPS)
 
     async def page(self, span: UsageSpan, query: PageQuery) -> Page[UsageSum]:
         shape, members = span.shape, [_MEMBERS[grouping] for grouping in span.group_by]
@@ -44,7 +43,7 @@ class PostgresUsageSums:
         keyset = Keyset(columns=ListColumns(shape, columns), order=shape.default_order)
         keys = [member.label(grouping.value) for grouping, member in zip(span.group_by, members, strict=True)]
         groups = select(*keys, *_SUMS).where(_charged(span)).group_by(*members)
-        async with transaction(self._pool, self._opening, self._ending, lambda connection: connection) as connection:
+        async with self._begun() as connection:
             found = await connection.execute(keyset.beside(groups, query))
             return keyset.page(found.all(), query, lambda row: _sum(row, span.group_by))
 
