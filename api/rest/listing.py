@@ -1,19 +1,19 @@
 """One list request from its query string to the envelope and the links of its answer (api.md 2)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from litestar import Request
+from litestar import Request, Response
 from msgspec import UNSET
 
 from api.odata.lists import parsed_order, parsed_selection
 from api.odata.parser import parsed_filter
-from api.rest.cursor import Cursors, ListName, Place, rows_digest
+from api.rest.cursor import Cursors, ListName, rows_digest
 from api.rest.list_links import PageLinks
 from api.rest.list_options import flag_of, limit_of, options_of
+from api.rest.list_pages import BodyT, Pages
 from api.rest.list_spec import ListSpec, OwnT
-from api.rest.page_out import PageInfo
 from domain.errors import InvalidCursor
 from domain.filters import Filter, ListShape, OrderKey
 from domain.ids import ChatId
@@ -25,7 +25,7 @@ ItemT = TypeVar("ItemT", bound=msgspec.Struct)
 
 
 class Listing(Generic[OwnT]):
-    """`query` is what the repository is asked, `own` what the list's own options say."""
+    """`query` is what the repository is asked, `own` what the list's own options say, `pages` how it is answered."""
 
     def __init__(
         self,
@@ -42,18 +42,18 @@ class Listing(Generic[OwnT]):
         selected = _selected(spec, options)
         self.own = spec.own.read(options)
         condition = _condition(spec.shape, options)
-        self._cursors = cursors
-        self._name = ListName(
+        name = ListName(
             resource=spec.resource,
             tenant_id=subject.tenant_id,
             user_id=subject.user_id,
             parent=parent,
             rows=rows_digest(condition, spec.own.picking_rows(options)),
         )
-        order, position = self._start(spec.shape, options)
+        order, position = _start(cursors, name, spec.shape, options)
         self._left_out = {} if selected is None else dict.fromkeys(spec.members - selected, UNSET)
         chosen = () if order == spec.shape.default_order else order
-        self._links = PageLinks(request.scope["path"], options, limit, chosen)
+        links = PageLinks(request.scope["path"], options, limit, chosen)
+        self.pages = Pages(cursors, name, order, limit, links)
         self.query = PageQuery(
             limit=limit,
             order=order,
@@ -63,35 +63,30 @@ class Listing(Generic[OwnT]):
             counted=counted,
         )
 
+    def answer(
+        self, body: Callable[..., BodyT], page: Page[T], item_of: Callable[[T], ItemT], **more: object
+    ) -> Response[BodyT]:
+        """The page on the wire, in an envelope that may have `more`, with the links that exist."""
+        return self.pages.answer(body, page, self.projected(map(item_of, page.items)), **more)
+
     def projected(self, items: Iterable[ItemT]) -> tuple[ItemT, ...]:
         """Without the members that were not selected."""
         if not self._left_out:
             return tuple(items)
         return tuple(msgspec.structs.replace(item, **self._left_out) for item in items)
 
-    def page_info(self, page: Page[T]) -> PageInfo:
-        return PageInfo(
-            next_cursor=self._sealed(page.next), prev_cursor=self._sealed(page.previous), limit=self.query.limit
-        )
 
-    def links(self, info: PageInfo) -> dict[str, str]:
-        """The Link header, with the relations that exist."""
-        return self._links.header(info.next_cursor, info.prev_cursor)
-
-    def _start(self, shape: ListShape, options: Mapping[str, str]) -> tuple[tuple[OrderKey, ...], Position | None]:
-        """A cursor brings its order along."""
-        cursor, wanted = options.get("cursor"), options.get("$orderby")
-        if cursor is None:
-            return shape.default_order if wanted is None else parsed_order(wanted, shape), None
-        if wanted is not None:
-            raise InvalidCursor
-        place = self._cursors.open(self._name, shape, cursor)
-        return place.order, place.position
-
-    def _sealed(self, position: Position | None) -> str | None:
-        if position is None:
-            return None
-        return self._cursors.seal(self._name, Place(order=self.query.order, position=position))
+def _start(
+    cursors: Cursors, name: ListName, shape: ListShape, options: Mapping[str, str]
+) -> tuple[tuple[OrderKey, ...], Position | None]:
+    """A cursor brings its order along."""
+    cursor, wanted = options.get("cursor"), options.get("$orderby")
+    if cursor is None:
+        return shape.default_order if wanted is None else parsed_order(wanted, shape), None
+    if wanted is not None:
+        raise InvalidCursor
+    place = cursors.open(name, shape, cursor)
+    return place.order, place.position
 
 
 def _selected(spec: ListSpec[Any], options: Mapping[str, str]) -> frozenset[str] | None:

@@ -20,3 +20,8 @@ Day: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date"})]
 def present(value: T | None) -> T | UnsetType:
     """What has no value is left out of an answer, never null."""
     return UNSET if value is None else value
+
+
+def given(value: T | UnsetType) -> T | None:
+    """What was left out of a request has no value."""
+    return None if value is UNSET else value

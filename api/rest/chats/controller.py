@@ -14,7 +14,6 @@ from api.rest.cursor import Cursors
 from api.rest.endpoint import endpoint
 from api.rest.list_spec import ListSpec
 from api.rest.listing import Listing
-from api.rest.wire_types import present
 from domain.auth.policy import Action
 from domain.chats.listing import CHAT_LIST
 from domain.chats.service import ChatService
@@ -66,14 +65,8 @@ class ChatController(Controller):
         listing = Listing(request, cursors, CHATS, subject)
         asked = listing.own
         page = await chats.list(subject, _query_for(listing), deleted=asked.deleted, preview=asked.preview)
-        info = listing.page_info(page)
-        body = ChatPageOut(
-            items=listing.projected(map(ChatOut.of, page.items)),
-            page_info=info,
-            count=present(page.count),
-            groups=tuple(map(ChatGroupOut.of, chats.grouped(page, asked.zone))) if asked.groups else UNSET,
-        )
-        return Response(body, headers=listing.links(info))
+        groups = tuple(map(ChatGroupOut.of, chats.grouped(page, asked.zone))) if asked.groups else UNSET
+        return listing.answer(ChatPageOut, page, ChatOut.of, groups=groups)
 
     @get(
         "/{chat_id:str}",

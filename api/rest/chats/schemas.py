@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.rest.page_out import PageOut
-from api.rest.wire_types import Day, Id, Moment, present
+from api.rest.wire_types import Day, Id, Moment, given, present
 from domain.chats.grouping import ChatGroup, GroupKey
 from domain.chats.metadata import MAX_MEMBERS
 from domain.chats.models import Chat
@@ -32,7 +32,7 @@ class NewChatIn(msgspec.Struct, frozen=True, kw_only=True):
     def draft(self) -> ChatDraft:
         """Raises InvalidRequest for a blank or over-long title."""
         return ChatDraft(
-            model=None if self.model is UNSET else self.model,
+            model=given(self.model),
             title=None if self.title is None else trimmed_title(self.title),
             is_temporary=self.is_temporary,
             metadata=self.metadata,
@@ -52,8 +52,8 @@ class ChatPatchIn(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidRequest.of("body", "At least one member to change is required.", "required")
         return ChatPatch(
             title=None if self.title is UNSET else trimmed_title(self.title),
-            is_favorite=None if self.is_favorite is UNSET else self.is_favorite,
-            metadata=None if self.metadata is UNSET else self.metadata,
+            is_favorite=given(self.is_favorite),
+            metadata=given(self.metadata),
         )
 
 

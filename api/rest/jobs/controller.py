@@ -12,7 +12,6 @@ from api.rest.endpoint import endpoint
 from api.rest.jobs.schemas import DeadJobOut, DeadJobPageOut, QueueOut, QueuesOut, RedrivenOut
 from api.rest.list_spec import NO_OWN_OPTIONS, ListSpec
 from api.rest.listing import Listing
-from api.rest.wire_types import present
 from domain.auth.policy import Action
 from domain.errors import JobNotFound
 from domain.operations.listing import DEAD_JOB_LIST
@@ -45,10 +44,7 @@ class JobController(Controller):
     ) -> Response[DeadJobPageOut]:
         listing = Listing(request, cursors, DEAD_JOBS, subject)
         page = await jobs.page(subject, listing.query)
-        items = listing.projected(map(DeadJobOut.of, page.items))
-        info = listing.page_info(page)
-        body = DeadJobPageOut(items=items, page_info=info, count=present(page.count))
-        return Response(body, headers=listing.links(info))
+        return listing.answer(DeadJobPageOut, page, DeadJobOut.of)
 
     @get(
         "/queues",

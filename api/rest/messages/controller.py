@@ -11,7 +11,6 @@ from api.rest.endpoint import endpoint
 from api.rest.list_spec import NO_OWN_OPTIONS, ListSpec
 from api.rest.listing import Listing
 from api.rest.messages.schemas import MessageOut, MessagePageOut
-from api.rest.wire_types import present
 from domain.auth.policy import Action
 from domain.errors import ChatNotFound
 from domain.ids import ChatId
@@ -49,7 +48,4 @@ class MessageController(Controller):
     ) -> Response[MessagePageOut]:
         listing = Listing(request, cursors, MESSAGES, subject, parent=chat_id)
         page = await messages.list(subject, chat_id, listing.query)
-        items = listing.projected(map(MessageOut.of, page.items))
-        info = listing.page_info(page)
-        body = MessagePageOut(items=items, page_info=info, count=present(page.count))
-        return Response(body, headers=listing.links(info))
+        return listing.answer(MessagePageOut, page, MessageOut.of)

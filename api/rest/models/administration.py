@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from api.rest.endpoint import endpoint
 from api.rest.models.schemas import ModelOut
 from api.rest.switches.schemas import Version
-from api.rest.wire_types import Moment
+from api.rest.wire_types import Moment, given
 from domain.auth.policy import Action
 from domain.catalogue.administration import CatalogueAdministration, Reloaded
 from domain.catalogue.live import Entry, LiveCatalogue
@@ -88,9 +88,6 @@ class EntryPatchIn(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
     expected_version: Version | UnsetType = UNSET
 
-    def expected(self) -> int | None:
-        return None if self.expected_version is UNSET else self.expected_version
-
 
 class ReloadIn(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
@@ -144,5 +141,5 @@ class CatalogueController(Controller):
         subject: NamedDependency[Subject],
         administration: NamedDependency[CatalogueAdministration],
     ) -> EntryOut:
-        entry = await administration.change(subject, model_id, data.expected(), enabled=data.enabled)
+        entry = await administration.change(subject, model_id, given(data.expected_version), enabled=data.enabled)
         return EntryOut.of_entry(entry)

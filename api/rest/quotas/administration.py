@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from api.rest.endpoint import endpoint
 from api.rest.quotas.schemas import TierOut, tiers_of
 from api.rest.switches.schemas import Version
-from api.rest.wire_types import Id
+from api.rest.wire_types import Id, given
 from domain.auth.policy import Action
 from domain.errors import TenantNotFound, VersionConflict
 from domain.ids import TenantId, UserId
@@ -106,7 +106,7 @@ class QuotaAdministrationController(Controller):
         quota_administration: NamedDependency[QuotaAdministration],
     ) -> TenantQuotasOut:
         quotas = await quota_administration.set_tenant(
-            subject, TenantId(tenant_id), data.tenant_limits, data.user_defaults, _expected(data.expected_version)
+            subject, TenantId(tenant_id), data.tenant_limits, data.user_defaults, given(data.expected_version)
         )
         return TenantQuotasOut.of(tenant_id, quotas)
 
@@ -143,10 +143,6 @@ class QuotaAdministrationController(Controller):
         quota_administration: NamedDependency[QuotaAdministration],
     ) -> UserQuotasOut:
         quotas = await quota_administration.set_user(
-            subject, TenantId(tenant_id), UserId(user_id), data.limits, _expected(data.expected_version)
+            subject, TenantId(tenant_id), UserId(user_id), data.limits, given(data.expected_version)
         )
         return UserQuotasOut.of(tenant_id, user_id, quotas)
-
-
-def _expected(version: int | UnsetType) -> int | None:
-    return None if version is UNSET else version

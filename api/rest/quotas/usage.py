@@ -12,7 +12,7 @@ from api.rest.endpoint import endpoint
 from api.rest.list_spec import NO_OWN_OPTIONS, ListSpec
 from api.rest.listing import Listing
 from api.rest.page_out import PageOut
-from api.rest.wire_types import Id, Moment, present
+from api.rest.wire_types import Id, Moment
 from domain.auth.policy import Action
 from domain.clock import utc_text
 from domain.quotas.charges import CHARGE_LIST, Charge, ChargeService
@@ -81,8 +81,4 @@ class UsageController(Controller):
     ) -> Response[ChargePageOut]:
         listing = Listing(request, cursors, CHARGES, subject)
         page = await charges.list(subject, listing.query)
-        info = listing.page_info(page)
-        body = ChargePageOut(
-            items=listing.projected(map(ChargeOut.of, page.items)), page_info=info, count=present(page.count)
-        )
-        return Response(body, headers=listing.links(info))
+        return listing.answer(ChargePageOut, page, ChargeOut.of)

@@ -11,18 +11,18 @@ from uuid import UUID
 from litestar import Request
 
 from api.odata.literals import value_of
-from api.rest.cursor import MAX_LENGTH, Cursors, ListName, Place, rows_digest
+from api.rest.cursor import MAX_LENGTH, Cursors, ListName, rows_digest
 from api.rest.list_links import PageLinks
 from api.rest.list_options import DEFAULT_LIMIT, limit_of, options_of
+from api.rest.list_pages import Pages
 from api.rest.list_spec import OwnOption
-from api.rest.page_out import PageInfo
 from api.rest.refusals import NotOffered
 from domain.clock import utc_text
 from domain.errors import InvalidRequest
-from domain.filters import Kind
+from domain.filters import Kind, Value
 from domain.ids import TenantId, UserId
-from domain.pagination import Page, PageQuery, Position
-from domain.quotas.usage_sums import Grouping, UsageSpan, UsageSum
+from domain.pagination import PageQuery
+from domain.quotas.usage_sums import Grouping, UsageSpan
 from domain.subject import Subject
 
 LONGEST: Final = timedelta(days=366)
@@ -65,43 +65,28 @@ _NOT_HERE: Final = ("$filter", "$orderby", "$select", "$count")
 
 
 class UsageListing:
-    """`span` and `query` are what the sums are asked for."""
+    """`span` and `query` are what the sums are asked for, `pages` how they are answered."""
 
     def __init__(self, request: Request[Any, Any, Any], cursors: Cursors, subject: Subject) -> None:
         """Raises InvalidRequest, InvalidLimit, InvalidCursor, NotOffered."""
         options = options_of(request.scope["query_string"], _NAMES)
-        for name in _NOT_HERE:
-            if name in options:
-                raise NotOffered.of(name)
+        for unoffered in _NOT_HERE:
+            if unoffered in options:
+                raise NotOffered.of(unoffered)
         limit = limit_of(options)
         self.span = _span(options)
-        self._cursors = cursors
-        self._order = self.span.shape.default_order
-        self._name = ListName(
+        shape = self.span.shape
+        name = ListName(
             resource="usage_sums",
             tenant_id=subject.tenant_id,
             user_id=subject.user_id,
             rows=rows_digest(None, _told(self.span)),
         )
-        self._links = PageLinks(request.scope["path"], options, limit, ())
-        self.query = PageQuery(limit=limit, order=self._order, position=self._position(options.get("cursor")))
-
-    def page_info(self, page: Page[UsageSum]) -> PageInfo:
-        return PageInfo(
-            next_cursor=self._sealed(page.next), prev_cursor=self._sealed(page.previous), limit=self.query.limit
-        )
-
-    def links(self, info: PageInfo) -> dict[str, str]:
-        """The Link header, with the relations that exist."""
-        return self._links.header(info.next_cursor, info.prev_cursor)
-
-    def _position(self, cursor: str | None) -> Position | None:
-        return None if cursor is None else self._cursors.open(self._name, self.span.shape, cursor).position
-
-    def _sealed(self, position: Position | None) -> str | None:
-        if position is None:
-            return None
-        return self._cursors.seal(self._name, Place(order=self._order, position=position))
+        links = PageLinks(request.scope["path"], options, limit, ())
+        self.pages = Pages(cursors, name, shape.default_order, limit, links)
+        cursor = options.get("cursor")
+        position = None if cursor is None else cursors.open(name, shape, cursor).position
+        self.query = PageQuery(limit=limit, order=shape.default_order, position=position)
 
 
 def _span(options: Mapping[str, str]) -> UsageSpan:
@@ -133,10 +118,7 @@ def _told(span: UsageSpan) -> dict[str, str]:
 def _time(options: Mapping[str, str], name: str) -> datetime:
     if name not in options:
         raise InvalidRequest.of(name, "This is required.", "required")
-    try:
-        moment = value_of(options[name], Kind.TIME)
-    except ValueError:
-        moment = None
+    moment = _value(options[name], Kind.TIME)
     if not isinstance(moment, datetime):
         raise InvalidRequest.of(name, "This is no time with its offset (+ is sent as %2B).", "type")
     return moment
@@ -154,13 +136,18 @@ def _group_by(text: str) -> tuple[Grouping, ...]:
 def _id(options: Mapping[str, str], name: str) -> UUID | None:
     if name not in options:
         return None
-    try:
-        value = value_of(options[name], Kind.UUID)
-    except ValueError:
-        value = None
+    value = _value(options[name], Kind.UUID)
     if not isinstance(value, UUID):
         raise InvalidRequest.of(name, "This is no UUID.", "invalid_uuid")
     return value
+
+
+def _value(text: str, kind: Kind) -> Value:
+    """None for text that means nothing of this kind."""
+    try:
+        return value_of(text, kind)
+    except ValueError:
+        return None
 
 
 def _model(text: str | None) -> str | None:

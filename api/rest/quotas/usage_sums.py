@@ -68,6 +68,4 @@ class UsageReportController(Controller):
     ) -> Response[UsageSumPageOut]:
         listing = UsageListing(request, cursors, subject)
         page = await usage_reports.page(subject, listing.span, listing.query)
-        info = listing.page_info(page)
-        body = UsageSumPageOut(items=tuple(map(UsageSumOut.of, page.items)), page_info=info)
-        return Response(body, headers=listing.links(info))
+        return listing.pages.answer(UsageSumPageOut, page, tuple(map(UsageSumOut.of, page.items)))

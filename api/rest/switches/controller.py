@@ -14,7 +14,7 @@ from api.rest.list_spec import ListSpec, OwnOption, OwnOptions
 from api.rest.listing import Listing
 from api.rest.query_options import DRY_RUN, EXPECTED_VERSION, dry_run_of, expected_version_of
 from api.rest.switches.schemas import EffectOut, SwitchIn, SwitchOut, SwitchPageOut
-from api.rest.wire_types import present
+from api.rest.wire_types import given
 from domain.auth.policy import Action
 from domain.errors import KillSwitchNotFound, VersionConflict
 from domain.subject import Subject
@@ -56,10 +56,7 @@ class SwitchController(Controller):
     ) -> Response[SwitchPageOut]:
         listing = Listing(request, cursors, SWITCHES, subject)
         page = await switches.page(subject, listing.query, cleared=listing.own)
-        items = listing.projected(map(SwitchOut.of, page.items))
-        info = listing.page_info(page)
-        body = SwitchPageOut(items=items, page_info=info, count=present(page.count))
-        return Response(body, headers=listing.links(info))
+        return listing.answer(SwitchPageOut, page, SwitchOut.of)
 
     @put(
         "",
@@ -75,7 +72,7 @@ class SwitchController(Controller):
         subject: NamedDependency[Subject],
         switches: NamedDependency[SwitchService],
     ) -> EffectOut:
-        effect = await switches.set(subject, data.order(), data.expected(), dry_run=dry_run_of(request))
+        effect = await switches.set(subject, data.order(), given(data.expected_version), dry_run=dry_run_of(request))
         return EffectOut.of(effect)
 
     @delete(

@@ -40,9 +40,6 @@ class SwitchIn(msgspec.Struct, frozen=True, kw_only=True):
             expires_at=self._end(),
         )
 
-    def expected(self) -> int | None:
-        return None if self.expected_version is UNSET else self.expected_version
-
     def _end(self) -> datetime | None:
         if self.expires_at is UNSET:
             return None

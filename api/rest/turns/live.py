@@ -15,7 +15,7 @@ from api.rest.list_spec import NO_OWN_OPTIONS, ListSpec
 from api.rest.listing import Listing
 from api.rest.page_out import PageOut
 from api.rest.turns.cancelling import CancelReceiptOut
-from api.rest.wire_types import Id, Moment, present
+from api.rest.wire_types import Id, Moment
 from domain.auth.policy import Action
 from domain.clock import utc_text
 from domain.errors import TurnNotFound
@@ -98,10 +98,7 @@ class LiveTurnController(Controller):
     ) -> Response[LiveTurnPageOut]:
         listing = Listing(request, cursors, LIVE_TURNS, subject)
         page = await live_turns.page(subject, listing.query)
-        items = listing.projected(map(LiveTurnOut.of, page.items))
-        info = listing.page_info(page)
-        body = LiveTurnPageOut(items=items, page_info=info, count=present(page.count))
-        return Response(body, headers=listing.links(info))
+        return listing.answer(LiveTurnPageOut, page, LiveTurnOut.of)
 
     @post(
         "/{turn_id:str}/abort",

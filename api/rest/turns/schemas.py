@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from api.rest.chats.schemas import Metadata, NewChatIn
 from api.rest.messages.schemas import MessageOut
-from api.rest.wire_types import Id
+from api.rest.wire_types import Id, given
 from domain.chats.service import ChatDraft
 from domain.errors import InvalidRequest
 from domain.ids import ChatId, RequestId
@@ -54,7 +54,7 @@ class SendIn(GenerationIn, frozen=True, kw_only=True):
             attachment_ids=tuple(str(each) for each in self.attachment_ids),
             web_search=self.web_search is not UNSET and self.web_search.enabled,
             on_disconnect=self.on_disconnect,
-            metadata=None if self.metadata is UNSET else self.metadata,
+            metadata=given(self.metadata),
         )
 
 

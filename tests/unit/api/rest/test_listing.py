@@ -76,7 +76,7 @@ def asked(query: str | bytes) -> Listing[StoneOptions]:
 
 
 def cursor_of(query: str) -> str:
-    cursor = asked(query).page_info(Page(items=(), next=PLACE)).next_cursor
+    cursor = asked(query).pages.info(Page(items=(), next=PLACE)).next_cursor
     assert cursor is not None
     return cursor
 
@@ -106,7 +106,7 @@ def test_a_cursor_holds_for_one_value_of_an_option_that_picks_rows_and_for_every
 
 def test_links_repeat_the_options_of_the_request() -> None:
     listing = asked("unit=a%20b%26c&%24top=3&moss=1")
-    links = listing.links(listing.page_info(Page(items=(), next=PLACE)))["Link"]
+    links = listing.pages.links(listing.pages.info(Page(items=(), next=PLACE)))["Link"]
     to_next, to_first = links.split(", ")
     assert to_next == f'</stones?limit=3&unit=a+b%26c&cursor={cursor_of("")}>; rel="next"'
     assert to_first == '</stones?limit=3&unit=a+b%26c>; rel="first"'
@@ -114,9 +114,9 @@ def test_links_repeat_the_options_of_the_request() -> None:
 
 def test_a_cursor_takes_the_place_of_the_order_and_the_first_page_names_it() -> None:
     heaviest = asked("%24orderby=weight+desc&%24filter=weight+gt+1&%24select=weight&%24count=true")
-    links = heaviest.links(heaviest.page_info(Page(items=(), next=PLACE, previous=PLACE)))["Link"]
+    links = heaviest.pages.links(heaviest.pages.info(Page(items=(), next=PLACE, previous=PLACE)))["Link"]
     kept = "/stones?limit=20&$filter=weight+gt+1&$select=weight&$count=true"
-    info = heaviest.page_info(Page(items=(), next=PLACE, previous=PLACE))
+    info = heaviest.pages.info(Page(items=(), next=PLACE, previous=PLACE))
     assert links.split(", ") == [
         f'<{kept}&cursor={info.next_cursor}>; rel="next"',
         f'<{kept}&cursor={info.prev_cursor}>; rel="prev"',
@@ -124,18 +124,18 @@ def test_a_cursor_takes_the_place_of_the_order_and_the_first_page_names_it() -> 
     ]
     followed = asked(f"$filter=weight gt 1&cursor={info.next_cursor}")
     assert followed.query.order == heaviest.query.order
-    first = followed.links(followed.page_info(Page(items=())))["Link"]
+    first = followed.pages.links(followed.pages.info(Page(items=())))["Link"]
     assert first == '</stones?limit=20&$filter=weight+gt+1&$orderby=weight+desc%2Cid+desc>; rel="first"'
 
 
 def test_links_that_no_client_would_read_are_left_out() -> None:
     listing = asked("$filter=weight in (" + ",".join(["1234567890"] * 180) + ")")
-    assert listing.links(listing.page_info(Page(items=()))) != {}
-    assert listing.links(listing.page_info(Page(items=(), next=PLACE, previous=PLACE))) == {}
+    assert listing.pages.links(listing.pages.info(Page(items=()))) != {}
+    assert listing.pages.links(listing.pages.info(Page(items=(), next=PLACE, previous=PLACE))) == {}
 
 
 def test_links_survive_every_character() -> None:
-    target = asked("unit=%22%3E%3B%20rel%3Dx%0D%0A%E2%82%AC+%2B%25").links(
+    target = asked("unit=%22%3E%3B%20rel%3Dx%0D%0A%E2%82%AC+%2B%25").pages.links(
         PageInfo(next_cursor=None, prev_cursor=None, limit=20)
     )
     assert target["Link"] == '</stones?limit=20&unit=%22%3E%3B+rel%3Dx%0D%0A%E2%82%AC+%2B%25>; rel="first"'

@@ -29,7 +29,7 @@ def listing(query: str) -> UsageListing:
 
 def cursor_of(asked: UsageListing, *keys: Any) -> str:
     page = Page[UsageSum](items=(), next=Position(keys=keys, travel=Travel.FORWARD))
-    cursor = asked.page_info(page).next_cursor
+    cursor = asked.pages.info(page).next_cursor
     assert cursor is not None
     return cursor
 
