@@ -31,6 +31,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
 
 
@@ -85,6 +86,14 @@ class ToolDone(msgspec.Struct, frozen=True):
     details: dict[str, object] = msgspec.field(default_factory=dict)
 
 
+class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole call of a function that the request offered; `arguments` is the model's text, not yet looked at."""
+
+    key: str
+    name: str
+    arguments: str
+
+
 class CitationFound(msgspec.Struct, frozen=True):
     citation: Citation
 
@@ -96,8 +105,12 @@ class UsageReport(msgspec.Struct, frozen=True):
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
+    """`remote_id` and `remote_model` are for our books alone."""
+
     finish: Finish
     usage: Usage | None = None
+    remote_id: str | None = None
+    remote_model: str | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,5 +119,14 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ProviderEvent: TypeAlias = (
-    Accepted | TextDelta | ReasoningDelta | ToolStart | ToolDone | CitationFound | UsageReport | Completed | Failed
+    Accepted
+    | TextDelta
+    | ReasoningDelta
+    | ToolStart
+    | ToolDone
+    | FunctionCall
+    | CitationFound
+    | UsageReport
+    | Completed
+    | Failed
 )

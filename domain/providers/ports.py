@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from typing import Protocol
 
+from domain.providers.capabilities import Capabilities
 from domain.providers.events import ProviderEvent
 from domain.providers.request import ProviderRequest
 
@@ -37,6 +38,9 @@ class CallControl:
 
 
 class Provider(Protocol):
+    @property
+    def capabilities(self) -> Capabilities: ...
+
     def stream(
         self, request: ProviderRequest, control: CallControl
     ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[ProviderEvent]]]:

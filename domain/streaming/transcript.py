@@ -10,6 +10,7 @@ from domain.providers.events import (
     Completed,
     Failed,
     Finish,
+    FunctionCall,
     ProviderEvent,
     ReasoningDelta,
     TextDelta,
@@ -74,7 +75,7 @@ class Transcript:
                 self.ending = Finished(finish=event.finish, usage=event.usage or self.reported_usage)
             case Failed():
                 self.ending = self._broke(event)
-            case Accepted() | TextDelta():
+            case Accepted() | TextDelta() | FunctionCall():
                 pass
         return None
 

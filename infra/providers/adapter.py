@@ -5,6 +5,7 @@ from typing import Protocol
 import msgspec
 from typing_extensions import override
 
+from domain.providers.capabilities import Capabilities
 from domain.providers.errors import ProviderFailure
 from domain.providers.events import ProviderEvent
 from domain.providers.request import ProviderRequest
@@ -44,6 +45,11 @@ class Translator(Protocol):
 
 
 class Adapter(Protocol):
+    @property
+    def capabilities(self) -> Capabilities: ...
+
     def encode(self, request: ProviderRequest) -> HttpCall: ...
 
-    def translator(self, anomalies: Anomalies) -> Translator: ...
+    def translator(self, request: ProviderRequest, anomalies: Anomalies) -> Translator:
+        """One for each answer to `request`."""
+        ...

@@ -7,6 +7,7 @@ import aiohttp
 import msgspec
 
 from domain.clock import Clock
+from domain.providers.capabilities import Capabilities
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import (
     Accepted,
@@ -49,6 +50,10 @@ class HttpProvider:
         self.clock = clock
         self.limits = limits
 
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.adapter.capabilities
+
     def stream(self, request: ProviderRequest, control: CallControl) -> "HttpStream":
         return HttpStream(self, request, control)
 
@@ -60,7 +65,7 @@ class HttpStream:
         self._provider = provider
         self._request = request
         self._control = control
-        self._translator = provider.adapter.translator(provider.anomalies)
+        self._translator = provider.adapter.translator(request, provider.anomalies)
         self._decoder = SseDecoder(max_frame_bytes=provider.limits.max_frame_bytes)
         self._watchdog = Watchdog(self._give_up)
         self._tools = OpenTools(request.deadlines.tool_idle.total_seconds())

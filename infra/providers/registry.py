@@ -1,23 +1,28 @@
 """All configured providers, built closed and opened together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import anyio
 
 from domain.clock import Clock
 from domain.providers.ports import Provider
-from infra.providers.adapters.openai_chat.request import OpenAiChat, auth_header
+from infra.providers.adapter import Adapter
+from infra.providers.adapters.openai_chat.request import OpenAiChat
 from infra.providers.adapters.scripted.adapter import ScriptedProvider
 from infra.providers.address_guard import base_url_faults
+from infra.providers.call_headers import CallHeaders, auth_header
 from infra.providers.driver import HttpProvider, ResponseLimits
 from infra.providers.http_pool import HttpPool
 from infra.providers.secrets import Secret, UnusableReference, is_reference, resolve
 from infra.providers.settings import ProviderKind, ProviderSettings
 
 SCRIPTED = "scripted"
+_ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings, CallHeaders], Adapter]]] = {
+    ProviderKind.OPENAI_CHAT: OpenAiChat,
+}
 _SPARE_CONNECTIONS = 32
 _CLOSE_WITHIN_S = 5
 _RESERVED_HEADERS = {"host", "content-length", "transfer-encoding", "content-encoding", "accept-encoding", "connection"}
@@ -94,15 +99,11 @@ def _reference_faults(setting: str, reference: str, env: Mapping[str, str]) -> I
 
 
 def _provider(settings: ProviderSettings, env: Mapping[str, str], clock: Clock, pools: list[HttpPool]) -> Provider:
-    match settings.kind:
-        case ProviderKind.SCRIPTED:
-            return ScriptedProvider(clock, settings.seed)
-        case ProviderKind.OPENAI_CHAT:
-            pools.append(_pool(settings))
-            limits = ResponseLimits(
-                max_frame_bytes=settings.max_frame_bytes, lenient_media_type=settings.lenient_media_type
-            )
-            return HttpProvider(pools[-1], _openai_chat(settings, env), clock, limits)
+    if settings.kind is ProviderKind.SCRIPTED:
+        return ScriptedProvider(clock, settings.seed)
+    pools.append(_pool(settings))
+    limits = ResponseLimits(max_frame_bytes=settings.max_frame_bytes, lenient_media_type=settings.lenient_media_type)
+    return HttpProvider(pools[-1], _ADAPTERS[settings.kind](settings, _headers(settings, env)), clock, limits)
 
 
 def _pool(settings: ProviderSettings) -> HttpPool:
@@ -111,10 +112,10 @@ def _pool(settings: ProviderSettings) -> HttpPool:
     )
 
 
-def _openai_chat(settings: ProviderSettings, env: Mapping[str, str]) -> OpenAiChat:
+def _headers(settings: ProviderSettings, env: Mapping[str, str]) -> CallHeaders:
     key = None if settings.auth.key is None else resolve(settings.auth.key, env)
-    extra_headers = {
+    extra = {
         name: resolve(value, env) if is_reference(value) else Secret(value)
         for name, value in settings.extra_headers.items()
     }
-    return OpenAiChat(settings, key, extra_headers, f"mini-chat/{version('mini-chat')}")
+    return CallHeaders(settings, key, extra, f"mini-chat/{version('mini-chat')}")

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from domain.providers.capabilities import Capabilities
 from domain.providers.events import Completed, Finish, ProviderEvent, TextDelta, Usage
 from domain.providers.ports import CallControl, CallState, Provider
 from domain.providers.request import ProviderRequest
@@ -14,7 +15,8 @@ Play = Callable[[ProviderRequest], AsyncIterator[Sequence[ProviderEvent]]]
 class FunctionProvider:
     """Counts calls and closes, and keeps the requests it was given."""
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Play, capabilities: Capabilities | None = None) -> None:
+        self.capabilities = capabilities or Capabilities()
         self._play = play
         self.requests: list[ProviderRequest] = []
         self.closed = 0

@@ -25,7 +25,7 @@ from tests.harness.postgres import Database
 from tests.harness.processes import Server, mini_chat
 from tests.harness.rows import connected
 from tests.harness.service import settings
-from tests.harness.upstream import DONE, Action, Reply, Upstream, finish, refusal, sse, text, usage
+from tests.harness.upstream import DONE, Action, Exchange, Reply, Upstream, finish, refusal, sse, text, usage
 
 TURNS: Final = int(os.environ.get("TESTS_SOAK_TURNS", "100"))
 SERVERS, CALLERS = 2, 8
@@ -66,7 +66,7 @@ class RandomUpstream(Upstream):
         self._chance = chance
 
     @override
-    def next_reply(self) -> Reply:
+    def reply_to(self, exchange: Exchange) -> Reply:
         kind = self._chance.choice(list(REPLIES))
         self.given[kind] += 1
         return REPLIES[kind]

@@ -8,6 +8,7 @@ import msgspec
 
 from domain.clock import SystemClock
 from infra.providers.adapters.openai_chat.request import OpenAiChat
+from infra.providers.call_headers import CallHeaders
 from infra.providers.driver import HttpProvider, ResponseLimits
 from infra.providers.http_pool import HttpPool
 from infra.providers.settings import ProviderKind, ProviderSettings
@@ -37,7 +38,9 @@ async def chat_upstream(
         limits = ResponseLimits(
             max_frame_bytes=configured.max_frame_bytes, lenient_media_type=configured.lenient_media_type
         )
-        provider = HttpProvider(pool, OpenAiChat(configured, None, {}, "mini-chat/test"), SystemClock(), limits)
+        provider = HttpProvider(
+            pool, OpenAiChat(configured, CallHeaders(configured, None, {}, "mini-chat/test")), SystemClock(), limits
+        )
         pool.open()
         try:
             yield ChatUpstream(upstream, provider)

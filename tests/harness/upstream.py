@@ -5,14 +5,15 @@
         ...  # call upstream.url
         await upstream.exchanges[0].closed.wait()
 
-A step is a pause in seconds, bytes to write, or an `Action`. Replies are used in order, the last one for ever.
+A step is a pause in seconds, bytes to write, or an `Action`. Replies are used in order, the last one for ever;
+`answer_with` makes each from its request instead.
 """
 
 import asyncio
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from types import TracebackType
 from typing import Self, TypeAlias, cast
@@ -66,14 +67,23 @@ class Upstream:
         self.idle.set()
         self.accepted = 0
         self._replies: list[Reply] = []
+        self._replier: Callable[[Exchange], Reply] = self._next_reply
         self._server: asyncio.Server | None = None
         self.url = ""
 
     def reply(self, *replies: Reply) -> None:
         """From the next request on."""
         self._replies = list(replies)
+        self._replier = self._next_reply
 
-    def next_reply(self) -> Reply:
+    def answer_with(self, replier: Callable[["Exchange"], Reply]) -> None:
+        """From the next request on."""
+        self._replier = replier
+
+    def reply_to(self, exchange: "Exchange") -> Reply:
+        return self._replier(exchange)
+
+    def _next_reply(self, _: "Exchange") -> Reply:
         return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
 
     async def __aenter__(self) -> Self:
@@ -133,7 +143,7 @@ class _Connection(asyncio.Protocol):
         self._received = rest[length:]
         self._exchange = Exchange(self._number, request_line.split(" ")[1], headers, rest[:length])
         self._upstream.exchanges.append(self._exchange)
-        self._player = asyncio.get_running_loop().create_task(self._play(self._upstream.next_reply()))
+        self._player = asyncio.get_running_loop().create_task(self._play(self._upstream.reply_to(self._exchange)))
 
     async def _play(self, reply: Reply) -> None:
         await self._steps(reply.before_head, chunked=False)

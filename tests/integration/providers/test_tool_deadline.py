@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from domain.clock import SystemClock
+from domain.providers.capabilities import Capabilities
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent, TextDelta, ToolDone, ToolName, ToolStart
 from domain.providers.ports import CallControl
@@ -49,13 +50,15 @@ class ToolTranslator:
 
 
 class ToolAdapter:
+    capabilities = Capabilities()
+
     def __init__(self, url: str) -> None:
         self._url = url
 
     def encode(self, request: ProviderRequest) -> HttpCall:
         return HttpCall(url=self._url, headers={}, body=b"{}")
 
-    def translator(self, anomalies: Anomalies) -> ToolTranslator:
+    def translator(self, request: ProviderRequest, anomalies: Anomalies) -> ToolTranslator:
         return ToolTranslator()
 
 

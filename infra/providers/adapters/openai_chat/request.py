@@ -5,11 +5,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from domain.providers.capabilities import Capabilities
 from domain.providers.request import AssistantText, Item, ProviderRequest
 from infra.providers.adapter import HttpCall
 from infra.providers.adapters.openai_chat.translator import ChatTranslator
 from infra.providers.anomalies import Anomalies
-from infra.providers.secrets import Secret
+from infra.providers.call_headers import CallHeaders
 from infra.providers.settings import Flavour, ProviderSettings, SystemRole, ThinkTags, UserField
 
 _PARAMS = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "stop", "seed", "reasoning_effort")
@@ -26,35 +27,22 @@ Message = dict[str, str]
 class OpenAiChat:
     """Fills `Adapter` for OpenAI, Azure and every server that speaks the same protocol."""
 
-    def __init__(
-        self, settings: ProviderSettings, key: Secret | None, extra_headers: dict[str, Secret], user_agent: str
-    ) -> None:
+    def __init__(self, settings: ProviderSettings, headers: CallHeaders) -> None:
+        self.capabilities = Capabilities(function_tools=True, reasoning=True)
         self._settings = settings
+        self._headers = headers
         self._own_cloud = settings.flavour in _OWN_CLOUD
         self._url = settings.base_url.rstrip("/") + chat_path(settings)
         self._user_field = settings.user_field or _USER_FIELD.get(settings.flavour, UserField.NONE)
-        self._headers = {
-            **{name: value.reveal() for name, value in extra_headers.items()},
-            "Content-Type": "application/json",
-            "Accept": "text/event-stream",
-            "Accept-Encoding": "identity",
-            "User-Agent": user_agent,
-        }
-        if key is not None:
-            name, prefix = auth_header(settings)
-            self._headers[name] = prefix + key.reveal()
 
     def encode(self, request: ProviderRequest) -> HttpCall:
-        headers = self._headers
-        if self._settings.propagate_trace and request.traceparent:
-            headers = {**headers, "traceparent": request.traceparent}
         return HttpCall(
             url=self._url.replace("{model}", quote(request.model, safe="")),
-            headers=headers,
+            headers=self._headers.of(request),
             body=msgspec.json.encode(self._body(request)),
         )
 
-    def translator(self, anomalies: Anomalies) -> ChatTranslator:
+    def translator(self, request: ProviderRequest, anomalies: Anomalies) -> ChatTranslator:  # noqa: ARG002 - port
         by_flavour = ThinkTags.OFF if self._own_cloud else ThinkTags.LEADING
         return ChatTranslator(self._settings.think_tags or by_flavour, anomalies)
 
@@ -64,8 +52,8 @@ class OpenAiChat:
             body["stream_options"] = {"include_usage": True}
         body[self._settings.max_tokens_field or self._max_tokens_field()] = request.max_output_tokens
         body |= {name: request.params[name] for name in _PARAMS if name in request.params}
-        if request.user_pseudonym and self._user_field is not UserField.NONE:
-            body[self._user_field.value] = request.user_pseudonym
+        if request.pseudonyms and self._user_field is not UserField.NONE:
+            body[self._user_field.value] = request.pseudonyms.user
         return body
 
     def _max_tokens_field(self) -> str:
@@ -83,16 +71,6 @@ def chat_path(settings: ProviderSettings) -> str:
     if settings.base_url.rstrip("/").endswith("/v1"):
         return "/chat/completions"
     return "/openai/v1/chat/completions" if settings.flavour is Flavour.AZURE else "/v1/chat/completions"
-
-
-def auth_header(settings: ProviderSettings) -> tuple[str, str]:
-    """Name and value prefix of the header that carries the key."""
-    azure = settings.flavour is Flavour.AZURE
-    name = settings.auth.header or ("api-key" if azure else "Authorization")
-    prefix = settings.auth.prefix
-    if prefix is None:
-        prefix = "Bearer " if name.lower() == "authorization" else ""
-    return name, prefix
 
 
 def _instructions(text: str | None, role: SystemRole) -> Iterator[Message]:

@@ -3,12 +3,13 @@
 import asyncio
 import math
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from domain.clock import Clock
+from domain.providers.capabilities import Capabilities
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, ProviderEvent, ReasoningDelta, TextDelta, ToolDone, ToolStart
 from domain.providers.ports import CallControl, CallState
@@ -18,11 +19,14 @@ from infra.providers.adapters.scripted.script import Beat, script
 
 _SPEECH = (TextDelta, ReasoningDelta, ToolStart, ToolDone)
 
+_CAPABILITIES: Final = Capabilities(web_search=True, code_interpreter=True, function_tools=True, reasoning=True)
+
 
 class ScriptedProvider:
     """Fills `Provider` without key or network; `seed` is used where a model's name sets none."""
 
     def __init__(self, clock: Clock, seed: int) -> None:
+        self.capabilities = _CAPABILITIES
         self.clock = clock
         self.seed = seed
 

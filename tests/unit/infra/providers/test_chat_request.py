@@ -3,8 +3,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.providers.request import AssistantText, UserText
+from domain.providers.request import AssistantText, Pseudonyms, UserText
 from infra.providers.adapters.openai_chat.request import OpenAiChat
+from infra.providers.call_headers import CallHeaders
 from infra.providers.secrets import Secret
 from infra.providers.settings import AuthSettings, Flavour, ProviderKind, ProviderSettings, SystemRole, UserField
 from tests.harness.provider_calls import request_for
@@ -13,7 +14,7 @@ from tests.harness.provider_calls import request_for
 def adapter(key: str | None = "sk-1", extra: dict[str, Secret] | None = None, **settings: Any) -> OpenAiChat:
     settings = {"base_url": "https://api.example.com", **settings}
     built = ProviderSettings(kind=ProviderKind.OPENAI_CHAT, **settings)
-    return OpenAiChat(built, Secret(key) if key else None, extra or {}, "mini-chat/1")
+    return OpenAiChat(built, CallHeaders(built, Secret(key) if key else None, extra or {}, "mini-chat/1"))
 
 
 def body(chat: OpenAiChat, **changes: object) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def test_the_output_limit_is_always_sent(settings: dict[str, Any], field: str) -
     ],
 )
 def test_the_pseudonym_is_sent_where_it_is_wanted(settings: dict[str, Any], field: str | None) -> None:
-    sent = body(adapter(**settings), user_pseudonym="p5eud0nym")
+    sent = body(adapter(**settings), pseudonyms=Pseudonyms(tenant="t", user="p5eud0nym", chat="c"))
     assert [name for name, value in sent.items() if value == "p5eud0nym"] == ([field] if field else [])
 
 

@@ -1,7 +1,6 @@
 """Bytes of a chat completion stream to events, the same whether they come whole, by three or one by one."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,7 +9,7 @@ from domain.providers.events import Completed, Failed, Finish, ProviderEvent, Re
 from infra.providers.adapters.openai_chat.translator import ChatTranslator
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.settings import ThinkTags
-from infra.providers.sse_decoder import SseDecoder
+from tests.harness.wire_shapes import cut, events_of
 
 DONE = b"data: [DONE]\n\n"
 SIZES = (1, 3, 1_000_000)
@@ -34,25 +33,11 @@ def raw(content: bytes) -> bytes:
 
 def translated(stream: bytes, size: int, think: ThinkTags = ThinkTags.OFF) -> tuple[str, str, ProviderEvent, Anomalies]:
     anomalies = Anomalies()
-    translator, decoder = ChatTranslator(think, anomalies), SseDecoder()
-    events = list(until_terminal(stream, size, translator, decoder))
+    events = events_of(ChatTranslator(think, anomalies), cut(stream, size))
     said = "".join(event.text for event in events if isinstance(event, TextDelta))
     thought = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
     assert all(event.text for event in events if isinstance(event, (TextDelta, ReasoningDelta)))
     return said, thought, events[-1], anomalies
-
-
-def until_terminal(
-    stream: bytes, size: int, translator: ChatTranslator, decoder: SseDecoder
-) -> Iterator[ProviderEvent]:
-    chunks = [stream[start : start + size] for start in range(0, len(stream), size)]
-    frames = [frame for chunk in chunks for frame in decoder.feed(chunk)] + decoder.finish()
-    for frame in frames:
-        for event in translator.on_frame(frame):
-            yield event
-            if isinstance(event, (Completed, Failed)):
-                return
-    yield from translator.on_eof()
 
 
 USAGE = sent({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}})

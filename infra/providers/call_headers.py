@@ -1,0 +1,37 @@
+"""The headers of every call to one provider, its key among them (providers-and-files.md 2.1)."""
+
+from domain.providers.request import ProviderRequest
+from infra.providers.secrets import Secret
+from infra.providers.settings import Flavour, ProviderSettings
+
+
+class CallHeaders:
+    def __init__(
+        self, settings: ProviderSettings, key: Secret | None, extra: dict[str, Secret], user_agent: str
+    ) -> None:
+        self._propagate_trace = settings.propagate_trace
+        self._headers = {
+            **{name: value.reveal() for name, value in extra.items()},
+            "Content-Type": "application/json",
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",
+            "User-Agent": user_agent,
+        }
+        if key is not None:
+            name, prefix = auth_header(settings)
+            self._headers[name] = prefix + key.reveal()
+
+    def of(self, request: ProviderRequest) -> dict[str, str]:
+        if self._propagate_trace and request.traceparent:
+            return {**self._headers, "traceparent": request.traceparent}
+        return self._headers
+
+
+def auth_header(settings: ProviderSettings) -> tuple[str, str]:
+    """Name and value prefix of the header that carries the key."""
+    azure = settings.flavour is Flavour.AZURE
+    name = settings.auth.header or ("api-key" if azure else "Authorization")
+    prefix = settings.auth.prefix
+    if prefix is None:
+        prefix = "Bearer " if name.lower() == "authorization" else ""
+    return name, prefix
