@@ -22,6 +22,16 @@ class PastExchange(Protocol):
     def assistant_text(self) -> str: ...
 
 
+class ToolTexts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the tools that are really attached add to a prompt: rules for the model, and tokens besides any text."""
+
+    guards: tuple[str, ...] = ()
+    surcharge_tokens: int = 0
+
+
+NO_TOOLS: Final = ToolTexts()
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """An assembled prompt with its estimate; the last item is the user's text, verbatim and alone."""
 
@@ -30,25 +40,32 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     estimated_tokens: int
 
 
-def assemble(model: ModelSpec, budgets: Estimation, history: Sequence[PastExchange], content: str) -> Plan:
+def assemble(
+    model: ModelSpec,
+    budgets: Estimation,
+    history: Sequence[PastExchange],
+    content: str,
+    tools: ToolTexts = NO_TOOLS,
+) -> Plan:
     """The newest whole exchanges that fit, oldest dropped first; `history` comes oldest first.
 
     Raises InputTooLong when the message alone is too long for the model, ContextBudgetExceeded when it does not
-    fit together with the instructions. Neither is ever cut.
+    fit together with the instructions and what the tools add. None of these is ever cut.
     """
     alone = estimate_prompt_tokens(_size_bytes(content), budgets)
     if alone > model.max_input_tokens:
         raise InputTooLong(max_input_tokens=model.max_input_tokens, estimated_tokens=alone)
     room = min(model.max_input_tokens, model.context_window - model.max_output_tokens)
-    mandatory_bytes = _size_bytes(model.system_prompt) + _size_bytes(content)
-    estimate = estimate_prompt_tokens(mandatory_bytes, budgets)
+    instructions = "\n\n".join(text for text in (model.system_prompt, *tools.guards) if text)
+    mandatory_bytes = _size_bytes(instructions) + _size_bytes(content)
+    estimate = estimate_prompt_tokens(mandatory_bytes, budgets) + tools.surcharge_tokens
     if estimate > room:
         raise ContextBudgetExceeded(max_input_tokens=room, estimated_tokens=estimate)
-    kept, total_bytes = _newest_that_fit(history, mandatory_bytes, room, budgets)
+    kept, total_bytes = _newest_that_fit(history, mandatory_bytes, room - tools.surcharge_tokens, budgets)
     return Plan(
-        instructions=model.system_prompt or None,
+        instructions=instructions or None,
         items=(*_items(kept), UserText(content)),
-        estimated_tokens=estimate_prompt_tokens(total_bytes, budgets),
+        estimated_tokens=estimate_prompt_tokens(total_bytes, budgets) + tools.surcharge_tokens,
     )
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.catalogue.models import Estimation, ModelSpec
-from domain.context.assembler import Plan, assemble
+from domain.context.assembler import Plan, ToolTexts, assemble
 from domain.context.token_estimator import estimate_prompt_tokens
 from domain.errors import ContextBudgetExceeded, InputTooLong
 from domain.providers.request import AssistantText, UserText
@@ -49,6 +49,32 @@ def test_a_plan_is_the_kept_exchanges_in_turn_and_then_the_message_verbatim() ->
 
 def test_a_model_without_a_system_prompt_gets_no_instructions() -> None:
     assert assemble(a_model(), BUDGETS, (), "q").instructions is None
+
+
+def test_guards_follow_the_system_prompt_after_a_blank_line_each() -> None:
+    tools = ToolTexts(guards=("Search with care.", "Quote files."), surcharge_tokens=700)
+    plan = assemble(a_model(system_prompt="Be kind."), BUDGETS, (), "q", tools)
+    assert plan.instructions == "Be kind.\n\nSearch with care.\n\nQuote files."
+    assert plan.estimated_tokens == estimate_prompt_tokens(len(plan.instructions) + 1, BUDGETS) + 700
+
+
+def test_a_guard_alone_is_all_the_instructions() -> None:
+    assert assemble(a_model(), BUDGETS, (), "q", ToolTexts(guards=("Search with care.",))).instructions == (
+        "Search with care."
+    )
+
+
+def test_what_tools_add_takes_room_from_the_history() -> None:
+    history = [an_exchange(400, "old"), an_exchange(400, "new")]
+    room = estimate_prompt_tokens(801, BUDGETS)
+    assert len(assemble(a_model(room), BUDGETS, history, "m").items) == 5
+    assert len(assemble(a_model(room), BUDGETS, history, "m", ToolTexts(surcharge_tokens=1)).items) == 3
+
+
+def test_a_surcharge_that_leaves_no_room_for_the_message_is_refused() -> None:
+    with pytest.raises(ContextBudgetExceeded) as refusal:
+        assemble(a_model(1_210), BUDGETS, (), "m" * 4_000, ToolTexts(surcharge_tokens=1))
+    assert refusal.value.members == {"max_input_tokens": 1_210, "estimated_tokens": 1_211}
 
 
 def test_the_worked_example_drops_its_oldest_turn() -> None:
