@@ -20,7 +20,7 @@ from infra.providers.secrets import Secret, UnusableReference, is_reference, res
 from infra.providers.settings import ProviderKind, ProviderSettings
 
 SCRIPTED = "scripted"
-_ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings, CallHeaders], Adapter]]] = {
+ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings, CallHeaders], Adapter]]] = {
     ProviderKind.OPENAI_CHAT: OpenAiChat,
 }
 _SPARE_CONNECTIONS = 32
@@ -103,7 +103,7 @@ def _provider(settings: ProviderSettings, env: Mapping[str, str], clock: Clock, 
         return ScriptedProvider(clock, settings.seed)
     pools.append(_pool(settings))
     limits = ResponseLimits(max_frame_bytes=settings.max_frame_bytes, lenient_media_type=settings.lenient_media_type)
-    return HttpProvider(pools[-1], _ADAPTERS[settings.kind](settings, _headers(settings, env)), clock, limits)
+    return HttpProvider(pools[-1], ADAPTERS[settings.kind](settings, _headers(settings, env)), clock, limits)
 
 
 def _pool(settings: ProviderSettings) -> HttpPool:

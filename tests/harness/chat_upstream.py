@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from domain.clock import SystemClock
-from infra.providers.adapters.openai_chat.request import OpenAiChat
 from infra.providers.call_headers import CallHeaders
 from infra.providers.driver import HttpProvider, ResponseLimits
 from infra.providers.http_pool import HttpPool
+from infra.providers.registry import ADAPTERS
 from infra.providers.settings import ProviderKind, ProviderSettings
 from tests.harness.upstream import Upstream
 
@@ -30,17 +30,21 @@ class ChatUpstream(msgspec.Struct):
 
 @asynccontextmanager
 async def chat_upstream(
-    *, connections: int = 10, url: str | None = None, allow_private_network: bool = True, **settings: Any
+    *,
+    kind: ProviderKind = ProviderKind.OPENAI_CHAT,
+    connections: int = 10,
+    url: str | None = None,
+    allow_private_network: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[ChatUpstream]:
     async with Upstream() as upstream:
-        configured = ProviderSettings(kind=ProviderKind.OPENAI_CHAT, base_url=url or upstream.url, **settings)
+        configured = ProviderSettings(kind=kind, base_url=url or upstream.url, **settings)
         pool = HttpPool(connections=connections, allow_private_network=allow_private_network)
         limits = ResponseLimits(
             max_frame_bytes=configured.max_frame_bytes, lenient_media_type=configured.lenient_media_type
         )
-        provider = HttpProvider(
-            pool, OpenAiChat(configured, CallHeaders(configured, None, {}, "mini-chat/test")), SystemClock(), limits
-        )
+        adapter = ADAPTERS[kind](configured, CallHeaders(configured, None, {}, "mini-chat/test"))
+        provider = HttpProvider(pool, adapter, SystemClock(), limits)
         pool.open()
         try:
             yield ChatUpstream(upstream, provider)

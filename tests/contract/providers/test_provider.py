@@ -14,63 +14,45 @@ from domain.providers.events import Accepted, Completed, Failed, Finish, Provide
 from domain.providers.ports import CallControl, CallState, Provider
 from domain.providers.request import Deadlines, ProviderRequest
 from infra.providers.adapters.scripted.adapter import ScriptedProvider
+from infra.providers.settings import ProviderKind
+from tests.contract.providers.scenes import MODELS, REPLIES
 from tests.harness.chat_upstream import chat_upstream
 from tests.harness.provider_calls import collected, failure, failure_kind, request_for, said
-from tests.harness.upstream import DONE, Action, Reply, Upstream, finish, refusal, sse, text, usage
+from tests.harness.upstream import Upstream
 
 BRIEF = timedelta(milliseconds=40)
-
-SCENES: dict[str, tuple[str, Reply]] = {
-    "answers": ("mock-len3", sse(text("a "), text("b "), text("c"), finish(), usage(4, 3), DONE)),
-    "answers slowly": (
-        "mock-len3-itl30",
-        sse(text("a "), 0.03, text("b "), 0.03, text("c"), finish(), usage(4, 3), DONE),
-    ),
-    "never begins": ("mock-hang0", sse(Action.HANG)),
-    "begins late": ("mock-ttft5000", sse(5.0)),
-    "falls silent": ("mock-len3-itl1-hang2", sse(text("a "), text("b"), Action.HANG)),
-    "fails": ("mock-fail0", refusal(500, {})),
-    "fails halfway": ("mock-len3-itl1-fail2", sse(text("a "), text("b"), b'data: {"error":{"code":500}}\n\n')),
-    "breaks off": ("mock-len3-itl1-fail2-aseof", sse(text("a "), text("b"), 0.01, Action.RESET)),
-    "throttles": ("mock-fail0-asrate", refusal(429, {}, Retry_After="2")),
-    "is overloaded": ("mock-fail0-asoverload", refusal(503, {})),
-    "refuses the key": ("mock-fail0-asauth", refusal(401, {})),
-    "cannot fit the prompt": ("mock-fail0-ascontext", refusal(400, {"error": {"code": "context_length_exceeded"}})),
-    "times out itself": ("mock-fail0-astimeout", refusal(504, {})),
-    "withholds": ("mock-len3-fail1-asfilter", sse(text("a"), finish("content_filter"), usage(4, 1), DONE)),
-    "reaches the limit": ("mock-len9", sse(text("a"), finish("length"), usage(4, 1), DONE)),
-}
 
 
 class Stage:
     """Plays a scene on one kind of provider. `upstream` is None where there is no socket."""
 
-    def __init__(self, provider: Provider, upstream: Upstream | None) -> None:
+    def __init__(self, provider: Provider, kind: ProviderKind, upstream: Upstream | None) -> None:
         self.provider = provider
+        self.kind = kind
         self.upstream = upstream
 
     def request(self, scene: str, **changes: object) -> ProviderRequest:
-        name, reply = SCENES[scene]
         if self.upstream is not None:
-            self.upstream.reply(reply)
-        return request_for(name, **changes)
+            self.upstream.reply(REPLIES[self.kind][scene])
+        return request_for(MODELS[scene], **changes)
 
     async def closed(self) -> None:
         if self.upstream is not None:
             await self.upstream.exchanges[-1].closed.wait()
 
 
-@pytest.fixture(params=["scripted", "openai_chat"])
+@pytest.fixture(params=[ProviderKind.SCRIPTED, *REPLIES])
 async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    if request.param == "scripted":
-        yield Stage(ScriptedProvider(SystemClock(), seed=1), None)
+    kind: ProviderKind = request.param
+    if kind is ProviderKind.SCRIPTED:
+        yield Stage(ScriptedProvider(SystemClock(), seed=1), kind, None)
         return
-    async with chat_upstream() as chat:
-        yield Stage(chat.provider, chat.upstream)
+    async with chat_upstream(kind=kind) as chat:
+        yield Stage(chat.provider, kind, chat.upstream)
         assert chat.acquired == 0
 
 
-@pytest.mark.parametrize("scene", sorted(set(SCENES) - {"never begins", "begins late", "falls silent"}))
+@pytest.mark.parametrize("scene", sorted(set(MODELS) - {"never begins", "begins late", "falls silent"}))
 async def test_exactly_one_terminal_comes_and_it_comes_last(stage: Stage, scene: str) -> None:
     with anyio.fail_after(5):
         await collected(stage.provider, stage.request(scene))

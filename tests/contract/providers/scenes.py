@@ -1,0 +1,50 @@
+"""What a provider can do to a call: as the name of a scripted model, and as each format has it on the wire."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from infra.providers.settings import ProviderKind
+from tests.harness.upstream import DONE, Action, Reply, finish, refusal, sse, text, usage
+
+MODELS: Final = {
+    "answers": "mock-len3",
+    "answers slowly": "mock-len3-itl30",
+    "never begins": "mock-hang0",
+    "begins late": "mock-ttft5000",
+    "falls silent": "mock-len3-itl1-hang2",
+    "fails": "mock-fail0",
+    "fails halfway": "mock-len3-itl1-fail2",
+    "breaks off": "mock-len3-itl1-fail2-aseof",
+    "throttles": "mock-fail0-asrate",
+    "is overloaded": "mock-fail0-asoverload",
+    "refuses the key": "mock-fail0-asauth",
+    "cannot fit the prompt": "mock-fail0-ascontext",
+    "times out itself": "mock-fail0-astimeout",
+    "withholds": "mock-len3-fail1-asfilter",
+    "reaches the limit": "mock-len9",
+}
+_REFUSALS: Final = {
+    "fails": refusal(500, {}),
+    "throttles": refusal(429, {}, Retry_After="2"),
+    "is overloaded": refusal(503, {}),
+    "refuses the key": refusal(401, {}),
+    "cannot fit the prompt": refusal(400, {"error": {"code": "context_length_exceeded"}}),
+    "times out itself": refusal(504, {}),
+}
+_SILENCES: Final = {"never begins": sse(Action.HANG), "begins late": sse(5.0)}
+_OPENAI_CHAT: Final = {
+    "answers": sse(text("a "), text("b "), text("c"), finish(), usage(4, 3), DONE),
+    "answers slowly": sse(text("a "), 0.03, text("b "), 0.03, text("c"), finish(), usage(4, 3), DONE),
+    "falls silent": sse(text("a "), text("b"), Action.HANG),
+    "fails halfway": sse(text("a "), text("b"), b'data: {"error":{"code":500}}\n\n'),
+    "breaks off": sse(text("a "), text("b"), 0.01, Action.RESET),
+    "withholds": sse(text("a"), finish("content_filter"), usage(4, 1), DONE),
+    "reaches the limit": sse(text("a"), finish("length"), usage(4, 1), DONE),
+}
+REPLIES: Final[Mapping[ProviderKind, Mapping[str, Reply]]] = {
+    kind: {**_REFUSALS, **_SILENCES, **answers}
+    for kind, answers in {
+        ProviderKind.OPENAI_CHAT: _OPENAI_CHAT,
+    }.items()
+}
+"""Asked for at most five tokens, the answer of `reaches the limit` stops there."""
