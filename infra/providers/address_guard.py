@@ -73,6 +73,17 @@ def is_loopback_host(host: str) -> bool:
         return False
 
 
+def is_public_host(host: str) -> bool:
+    """Whether a browser may be sent there: no address of a private network, in whatever disguise."""
+    try:
+        host = host.encode("idna").decode("ascii").removesuffix(".")
+        return "%" not in host and permitted(ip_address(host), allow_private_network=False)
+    except UnicodeError:
+        return False
+    except ValueError:
+        return bool(host) and "%" not in host and not is_loopback_host(host) and not _LEGACY_NUMBER.fullmatch(host)
+
+
 def base_url_faults(url: str, *, allow_http: bool, allow_private_network: bool) -> Iterator[str]:
     """Everything wrong with a base URL; it holds scheme, host, port and path prefix and nothing else."""
     if any(character <= " " or character in "\\\x7f" for character in url):
