@@ -3,23 +3,25 @@
 import msgspec
 
 from domain.streaming.events import Delta, Numbered, StreamEvent
+from domain.streaming.packed_events import Block, packed, unpacked
 
 MOST_EVENTS = 1024
 MOST_BYTES = 1024 * 1024
-_BLOCK = 64
+_BLOCK = 32
 
 
 class EventLog:
     """Events are numbered 1, 2, 3… as they are appended; pairs are made when they are read.
 
-    The bounds are kept by `let_go`, to be called once `last` has reached `due`: it looks at whole blocks, so that a
-    delta costs an append and nothing else.
+    The newest are kept as they came, older ones packed. The bounds are kept by `let_go`, to be called once `last` has
+    reached `due`: it looks at whole blocks, so that a delta costs an append and nothing else.
     """
 
-    __slots__ = ("_events", "_gone", "_held_bytes", "_measured", "due", "last")
+    __slots__ = ("_blocks", "_gone", "_held_bytes", "_measured", "_newest", "due", "last")
 
     def __init__(self) -> None:
-        self._events: list[StreamEvent] = []
+        self._blocks: list[Block] = []
+        self._newest: list[StreamEvent] = []
         self._gone = 0
         self._measured = 0
         self._held_bytes = 0
@@ -28,7 +30,7 @@ class EventLog:
 
     def append(self, event: StreamEvent) -> None:
         self.last += 1
-        self._events.append(event)
+        self._newest.append(event)
 
     def holds(self, number: int) -> bool:
         return self._gone < number <= self.last
@@ -37,29 +39,48 @@ class EventLog:
         """Everything numbered above `number` that is still held, oldest first."""
         last = self.last
         if number == last - 1:
-            return [(last, self._events[-1])]
+            return [(last, self._newest[-1])]
+        before_newest = last - len(self._newest)
+        if number >= before_newest:
+            return list(enumerate(self._newest[number - before_newest :], number + 1))
         first = max(number, self._gone)
-        return list(enumerate(self._events[first - self._gone :], first + 1))
+        older = [event for block in self._blocks for event in unpacked(block)]
+        return list(enumerate([*older, *self._newest][first - self._gone :], first + 1))
 
     def let_go(self, taken: int) -> None:
         """Brings the log back below its bounds, oldest first; what is numbered above `taken` stays, and the newest."""
         self._measure()
-        events, count = self._events, 0
-        most = min(taken - self._gone, len(events) - 1)
-        while count < most and self._is_over_its_bounds(len(events) - count):
-            self._held_bytes -= _size_bytes(events[count])
-            count += 1
-        del events[:count]
-        self._gone += count
+        if len(self._newest) >= 2 * _BLOCK:
+            self._blocks.append(packed(self._newest[:_BLOCK]))
+            del self._newest[:_BLOCK]
+        most = min(taken, self.last - 1)
+        while self._gone < most and self._is_over_its_bounds():
+            self._let_go_of_oldest(most - self._gone)
         self.due = self.last + _BLOCK
 
+    def _let_go_of_oldest(self, most: int) -> None:
+        """Of the oldest block as many as have to go."""
+        oldest, count = unpacked(self._blocks[0]) if self._blocks else self._newest, 0
+        most = min(most, len(oldest))
+        while count < most and self._is_over_its_bounds():
+            self._held_bytes -= _size_bytes(oldest[count])
+            self._gone += 1
+            count += 1
+        if not self._blocks:
+            del self._newest[:count]
+        elif count == len(oldest):
+            del self._blocks[0]
+        else:
+            self._blocks[0] = packed(oldest[count:])
+
     def _measure(self) -> None:
-        self._held_bytes += sum(map(_size_bytes, self._events[self._measured - self._gone :]))
+        unmeasured = self.last - self._measured
+        self._held_bytes += sum(map(_size_bytes, self._newest[-unmeasured:])) if unmeasured else 0
         self._measured = self.last
 
-    def _is_over_its_bounds(self, held: int) -> bool:
+    def _is_over_its_bounds(self) -> bool:
         """With room for the block that comes before anybody looks again."""
-        return held > MOST_EVENTS - _BLOCK or self._held_bytes > MOST_BYTES
+        return self.last - self._gone > MOST_EVENTS - _BLOCK or self._held_bytes > MOST_BYTES
 
 
 def _size_bytes(event: StreamEvent) -> int:

@@ -22,6 +22,9 @@ from domain.providers.events import (
 from domain.streaming.events import Delta, StreamEvent, Tool
 from domain.streaming.models import Broke, Ending, Finished
 
+_BLOCK = 32
+"""So many pieces become one: a piece of three letters takes eighty bytes as long as it stands alone."""
+
 
 class Transcript:
     """`fold` is told every provider event in order and answers with what the readers get of it.
@@ -34,6 +37,7 @@ class Transcript:
         self._monotonic = monotonic
         self._room_bytes = max_text_bytes
         self._exposes_reasoning = exposes_reasoning
+        self._blocks: list[str] = []
         self._parts: list[str] = []
         self.reported_usage: Usage | None = None
         self.generated_bytes = 0
@@ -43,7 +47,7 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        return "".join(self._parts)
+        return "".join([*self._blocks, *self._parts])
 
     def fold(self, event: ProviderEvent) -> StreamEvent | None:
         if self.ending is not None:
@@ -56,6 +60,9 @@ class Transcript:
         if self.first_token is None:
             self.first_token = self._monotonic()
         self._parts.append(text)
+        if len(self._parts) == _BLOCK:
+            self._blocks.append("".join(self._parts))
+            self._parts.clear()
         self._grow(text)
         return Delta("text", text)
 
