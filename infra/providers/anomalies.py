@@ -12,6 +12,7 @@ class Anomaly(StrEnum):
     UNKNOWN_FINISH = "unknown_finish"
     MISSING_FINISH = "missing_finish"
     UNOFFERED_TOOL_CALL = "unoffered_tool_call"
+    EXCESSIVE_TOOL_CALL = "excessive_tool_call"
     INVALID_USAGE = "invalid_usage"
     RUNAWAY = "runaway"
 

@@ -1,10 +1,13 @@
 """The remote tools that run at this moment, and by when the first of them has to be done."""
 
-from domain.providers.events import ToolDone, ToolStart
+from domain.providers.events import ToolDone, ToolName, ToolStart
 
 
 class OpenTools:
-    """Each tool has `limit_s` from its own start; a start that is told twice counts from the first."""
+    """Each tool has `limit_s` from its own start; a start that is told twice counts from the first.
+
+    Calls of functions are no such tools: the model is still writing them down.
+    """
 
     __slots__ = ("_due", "_limit_s")
 
@@ -18,6 +21,8 @@ class OpenTools:
         return next(iter(self._due.values()), None)
 
     def note(self, event: ToolStart | ToolDone, now: float) -> None:
+        if event.name is ToolName.FUNCTION_CALL:
+            return
         if isinstance(event, ToolStart):
             self._due.setdefault(event.key, now + self._limit_s)
         else:

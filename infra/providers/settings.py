@@ -59,8 +59,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     flavour: Flavour = Flavour.GENERIC
     base_url: str = ""
     chat_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~{}/-]*)?$")] | None = None
+    api_version: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
     auth: AuthSettings = AuthSettings()
     extra_headers: dict[str, str] = msgspec.field(default_factory=dict)
+    extra_body: dict[str, object] = msgspec.field(default_factory=dict)
     allow_http: bool = False
     allow_private_network: bool = False
     max_streams: Annotated[int, Meta(ge=1, le=10_000)] = 512

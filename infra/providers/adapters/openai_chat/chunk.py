@@ -21,6 +21,8 @@ class Choice(msgspec.Struct, gc=False):
 
 
 class Chunk(msgspec.Struct, gc=False):
+    id: str | None = None
+    model: str | None = None
     choices: list[Choice] | None = None
     usage: dict[str, object] | None = None
     error: object = None
@@ -39,6 +41,8 @@ def read_chunk(data: bytes, anomalies: Anomalies) -> Chunk | None:
         return None
     choices, usage = value.get("choices"), value.get("usage")
     return Chunk(
+        id=_text(value.get("id")),
+        model=_text(value.get("model")),
         choices=[_choice(item) for item in choices if isinstance(item, dict)] if isinstance(choices, list) else None,
         usage=usage if isinstance(usage, dict) else None,
         error=value.get("error"),

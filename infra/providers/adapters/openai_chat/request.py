@@ -1,19 +1,32 @@
 """A provider request to the POST of a chat completion."""
 
 from collections.abc import Iterator
-from urllib.parse import quote
 
 import msgspec
 
 from domain.providers.capabilities import Capabilities
-from domain.providers.request import AssistantText, Item, ProviderRequest
+from domain.providers.request import AssistantText, Function, Item, ProviderRequest
 from infra.providers.adapter import HttpCall
 from infra.providers.adapters.openai_chat.translator import ChatTranslator
 from infra.providers.anomalies import Anomalies
 from infra.providers.call_headers import CallHeaders
+from infra.providers.endpoint import Endpoint
+from infra.providers.extra_body import with_extras
 from infra.providers.settings import Flavour, ProviderSettings, SystemRole, ThinkTags, UserField
 
 _PARAMS = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "stop", "seed", "reasoning_effort")
+_NEVER_EXTRA = {
+    "model",
+    "stream",
+    "messages",
+    "max_tokens",
+    "max_completion_tokens",
+    "tools",
+    "n",
+    "store",
+    "metadata",
+    "logprobs",
+}
 _OWN_CLOUD = {Flavour.OPENAI, Flavour.AZURE}
 _USER_FIELD = {
     Flavour.OPENAI: UserField.SAFETY_IDENTIFIER,
@@ -32,19 +45,20 @@ class OpenAiChat:
         self._settings = settings
         self._headers = headers
         self._own_cloud = settings.flavour in _OWN_CLOUD
-        self._url = settings.base_url.rstrip("/") + chat_path(settings)
+        self._endpoint = Endpoint(settings, chat_path(settings))
         self._user_field = settings.user_field or _USER_FIELD.get(settings.flavour, UserField.NONE)
 
     def encode(self, request: ProviderRequest) -> HttpCall:
         return HttpCall(
-            url=self._url.replace("{model}", quote(request.model, safe="")),
+            url=self._endpoint.of(request.model),
             headers=self._headers.of(request),
             body=msgspec.json.encode(self._body(request)),
         )
 
-    def translator(self, request: ProviderRequest, anomalies: Anomalies) -> ChatTranslator:  # noqa: ARG002 - port
+    def translator(self, request: ProviderRequest, anomalies: Anomalies) -> ChatTranslator:
         by_flavour = ThinkTags.OFF if self._own_cloud else ThinkTags.LEADING
-        return ChatTranslator(self._settings.think_tags or by_flavour, anomalies)
+        offered = frozenset(function.name for function in _functions(request))
+        return ChatTranslator(self._settings.think_tags or by_flavour, offered, anomalies)
 
     def _body(self, request: ProviderRequest) -> dict[str, object]:
         body: dict[str, object] = {"model": request.model, "stream": True, "messages": list(self._messages(request))}
@@ -54,7 +68,9 @@ class OpenAiChat:
         body |= {name: request.params[name] for name in _PARAMS if name in request.params}
         if request.pseudonyms and self._user_field is not UserField.NONE:
             body[self._user_field.value] = request.pseudonyms.user
-        return body
+        if tools := [_tool(function) for function in _functions(request)]:
+            body["tools"] = tools
+        return with_extras(body, self._settings.extra_body, request.params, _NEVER_EXTRA)
 
     def _max_tokens_field(self) -> str:
         return "max_completion_tokens" if self._own_cloud else "max_tokens"
@@ -71,6 +87,16 @@ def chat_path(settings: ProviderSettings) -> str:
     if settings.base_url.rstrip("/").endswith("/v1"):
         return "/chat/completions"
     return "/openai/v1/chat/completions" if settings.flavour is Flavour.AZURE else "/v1/chat/completions"
+
+
+def _functions(request: ProviderRequest) -> Iterator[Function]:
+    """The only tools of this format: what a remote would run itself does not exist in it."""
+    return (tool for tool in request.tools if isinstance(tool, Function))
+
+
+def _tool(function: Function) -> dict[str, object]:
+    members = {"name": function.name, "description": function.description, "parameters": function.schema}
+    return {"type": "function", "function": members}
 
 
 def _instructions(text: str | None, role: SystemRole) -> Iterator[Message]:

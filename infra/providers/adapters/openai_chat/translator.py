@@ -1,12 +1,14 @@
 """Chat completion chunks to events: pure, and never raises for anything a remote sends."""
 
 from domain.providers.errors import FailureKind, ProviderFailure
-from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ReasoningDelta, Usage
+from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ReasoningDelta, TextDelta, Usage
 from infra.providers.adapters.openai_chat.chunk import Choice, Chunk, Delta, read_chunk
 from infra.providers.adapters.openai_chat.think_tags import ThinkSplitter
+from infra.providers.adapters.openai_chat.tool_calls import ToolCalls
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.frame_json import Undecodable, repaired_json
 from infra.providers.remote_error import RemoteError, read_error, verdict
+from infra.providers.remote_name import remote_name
 from infra.providers.settings import ThinkTags
 from infra.providers.sse_decoder import DONE, Frame
 from infra.providers.text_repair import TextRepair
@@ -23,18 +25,19 @@ _FINISH = {
     "content_filter": Finish.CONTENT_FILTER,
     "sensitive": Finish.CONTENT_FILTER,
     "safety": Finish.CONTENT_FILTER,
-    "tool_calls": Finish.STOP,  # nobody offered a function, so there is no round to go on with
+    "tool_calls": Finish.STOP,  # the calls themselves ask the engine for another round
     "function_call": Finish.STOP,
 }
 _BROKEN = {"abort", "error", "network_error", "insufficient_system_resource"}
 
 
 class ChatTranslator:
-    """Fills `Translator`. One object per answer."""
+    """Fills `Translator`. One object per answer; `offered` names the functions that it may call."""
 
-    def __init__(self, think_tags: ThinkTags, anomalies: Anomalies) -> None:
+    def __init__(self, think_tags: ThinkTags, offered: frozenset[str], anomalies: Anomalies) -> None:
         self.finished = False
         self._anomalies = anomalies
+        self._calls = ToolCalls(offered, anomalies)
         self._splitter = ThinkSplitter(think_tags)
         self._text = TextRepair()
         self._reasoning = TextRepair()
@@ -42,20 +45,16 @@ class ChatTranslator:
         self._refused = False
         self._spoke = False
         self._usage: dict[str, object] | None = None
+        self._remote_id: str | None = None
+        self._remote_model: str | None = None
 
     def on_frame(self, frame: Frame) -> list[ProviderEvent]:
         if frame.data == DONE:
             return self._done()
         try:
-            chunk = read_chunk(frame.data, self._anomalies)
+            return self._on_data(frame)
         except Undecodable:
             return self.on_failure(ProviderFailure(kind=FailureKind.BAD_RESPONSE, detail="undecodable frame"))
-        if chunk is None:
-            self._anomalies[Anomaly.FRAME_NOT_OBJECT] += 1
-            return []
-        if chunk.error or frame.event == "error":
-            return self._on_error(frame)
-        return self._on_chunk(chunk)
 
     def on_eof(self) -> list[ProviderEvent]:
         if self.finished:
@@ -63,10 +62,28 @@ class ChatTranslator:
         return self.on_failure(ProviderFailure(kind=FailureKind.INTERRUPTED, detail="end without a terminal"))
 
     def on_failure(self, failure: ProviderFailure) -> list[ProviderEvent]:
-        return [*self._held(), Failed(failure=failure, usage=self._counted())]
+        return [*self._held(), *self._calls.close(are_whole=False), Failed(failure=failure, usage=self._counted())]
+
+    def _on_data(self, frame: Frame) -> list[ProviderEvent]:
+        chunk = read_chunk(frame.data, self._anomalies)
+        if chunk is None:
+            self._anomalies[Anomaly.FRAME_NOT_OBJECT] += 1
+            return []
+        if chunk.error or frame.event == "error" or self._is_flat_error(chunk, frame):
+            return self._on_error(frame)
+        return self._on_chunk(chunk)
+
+    def _is_flat_error(self, chunk: Chunk, frame: Frame) -> bool:
+        """Some servers send the error's members at the top, told only by their `object`."""
+        if chunk.choices is not None or chunk.usage is not None:
+            return False
+        value = repaired_json(frame.data, self._anomalies)
+        return isinstance(value, dict) and value.get("object") == "error"
 
     def _on_chunk(self, chunk: Chunk) -> list[ProviderEvent]:
         events: list[ProviderEvent] = []
+        if self._remote_id is None:
+            self._remote_id, self._remote_model = remote_name(chunk.id), remote_name(chunk.model)
         for choice in chunk.choices or ():
             if choice.index == 0:
                 self._on_choice(choice, events)
@@ -87,6 +104,7 @@ class ChatTranslator:
             events += self.on_failure(failure)
         elif choice.finish_reason:
             self._on_finish(choice.finish_reason)
+            events += self._calls.close(are_whole=self._are_calls_whole)
 
     def _on_delta(self, delta: Delta, events: list[ProviderEvent]) -> None:
         if delta.content:
@@ -98,9 +116,19 @@ class ChatTranslator:
             self._reason(self._reasoning.feed(reasoning), events)
         if delta.refusal:
             self._refused = self._spoke = True
-            events += self._splitter.feed(self._text.feed(delta.refusal))
+            events += self._splitter.flush()  # it is said to the reader, whatever the model was thinking
+            self._say(self._text.feed(delta.refusal), events)
         if delta.tool_calls:
-            self._anomalies[Anomaly.UNOFFERED_TOOL_CALL] += 1
+            self._spoke = True
+            events += self._calls.feed(delta.tool_calls)
+
+    @property
+    def _are_calls_whole(self) -> bool:
+        return self._finish is Finish.STOP and not self._refused
+
+    def _say(self, text: str, events: list[ProviderEvent]) -> None:
+        if text:
+            events.append(TextDelta(text))
 
     def _reason(self, text: str, events: list[ProviderEvent]) -> None:
         if text:
@@ -128,7 +156,10 @@ class ChatTranslator:
 
     def _completed(self) -> list[ProviderEvent]:
         finish = Finish.CONTENT_FILTER if self._refused else self._finish
-        return [*self._held(), Completed(finish=finish, usage=self._counted())]
+        completed = Completed(
+            finish=finish, usage=self._counted(), remote_id=self._remote_id, remote_model=self._remote_model
+        )
+        return [*self._held(), *self._calls.close(are_whole=self._are_calls_whole), completed]
 
     def _held(self) -> list[ProviderEvent]:
         events: list[ProviderEvent] = [*self._splitter.feed(self._text.flush()), *self._splitter.flush()]

@@ -3,7 +3,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.providers.request import AssistantText, Pseudonyms, UserText
+from domain.providers.request import (
+    AssistantText,
+    CodeInterpreter,
+    ContextBlock,
+    FileSearch,
+    Function,
+    Pseudonyms,
+    UserText,
+    WebSearch,
+)
 from infra.providers.adapters.openai_chat.request import OpenAiChat
 from infra.providers.call_headers import CallHeaders
 from infra.providers.secrets import Secret
@@ -41,6 +50,14 @@ def test_the_plain_body_is_exactly_this() -> None:
         ({"flavour": Flavour.AZURE}, "https://api.example.com/openai/v1/chat/completions"),
         ({"chat_path": "/x/{model}/go"}, "https://api.example.com/x/a%2Fb/go"),
         ({"chat_path": ""}, "https://api.example.com"),
+        (
+            {"flavour": Flavour.AZURE, "api_version": "preview"},
+            "https://api.example.com/openai/v1/chat/completions?api-version=preview",
+        ),
+        (
+            {"chat_path": "/openai/deployments/{model}/chat/completions", "api_version": "2024-10-21"},
+            "https://api.example.com/openai/deployments/a%2Fb/chat/completions?api-version=2024-10-21",
+        ),
     ],
 )
 def test_the_path_fits_the_base_url(settings: dict[str, Any], url: str) -> None:
@@ -135,3 +152,57 @@ def test_only_known_parameters_are_sent_and_none_may_replace_ours() -> None:
     sent = body(adapter(usage_option=False), params=params)
     assert set(sent) == {"model", "stream", "messages", "max_tokens", "temperature", "stop"}
     assert sent["model"] == "gpt"
+
+
+def test_functions_are_offered_and_no_tool_that_the_remote_would_run() -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    function = Function(name="weather", description="The weather in a city.", schema=schema)
+    remote = (
+        FileSearch(store_id="vs_1", max_num_results=5),
+        WebSearch(context_size="low", max_uses=2),
+        CodeInterpreter(),
+    )
+    assert body(adapter(), tools=(*remote, function), max_tool_calls=2)["tools"] == [
+        {
+            "type": "function",
+            "function": {"name": "weather", "description": "The weather in a city.", "parameters": schema},
+        }
+    ]
+    assert "tools" not in body(adapter(), tools=remote)
+
+
+def test_context_comes_from_the_user_and_apart_from_what_was_asked() -> None:
+    items = (ContextBlock("[notes]"), AssistantText("ok"), ContextBlock("[more]"), UserText("So?"))
+    assert body(adapter(allow_repeated_roles=True), items=items, instructions=None)["messages"] == [
+        {"role": "user", "content": "[notes]"},
+        {"role": "assistant", "content": "ok"},
+        {"role": "user", "content": "[more]"},
+        {"role": "user", "content": "So?"},
+    ]
+    assert body(adapter(), items=items, instructions=None)["messages"][-1]["content"] == "[more]\n\nSo?"
+
+
+def test_extra_members_stand_beside_ours_and_the_catalogue_entry_has_the_last_word() -> None:
+    chat = adapter(extra_body={"service_tier": "flex", "top_k": 1, "temperature": 9})
+    params: dict[str, object] = {"temperature": 0.2, "extra_body": {"top_k": 40, "guided": {"choice": ["a"]}}}
+    sent = body(chat, params=params)
+    assert {name: sent[name] for name in ("service_tier", "top_k", "guided", "temperature")} == {
+        "service_tier": "flex",
+        "top_k": 40,
+        "guided": {"choice": ["a"]},
+        "temperature": 0.2,
+    }
+    assert "extra_body" not in sent
+
+
+@pytest.mark.parametrize("flavour", [Flavour.OPENAI, Flavour.VLLM])
+def test_no_extra_member_replaces_one_of_ours_or_adds_what_is_never_sent(flavour: Flavour) -> None:
+    plain = body(adapter(flavour=flavour))
+    forbidden = ("tools", "max_tokens", "max_completion_tokens", "n", "store", "metadata", "logprobs")
+    extra: dict[str, object] = dict.fromkeys((*plain, *forbidden), 7)
+    assert body(adapter(flavour=flavour, extra_body=extra), params={"extra_body": extra}) == plain
+
+
+@pytest.mark.parametrize("extra", [None, 7, ["n"], "n"])
+def test_extra_members_that_are_no_table_count_as_none(extra: object) -> None:
+    assert body(adapter(), params={"extra_body": extra}) == body(adapter())

@@ -5,7 +5,18 @@ import json
 import pytest
 
 from domain.providers.errors import FailureKind
-from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ReasoningDelta, TextDelta, Usage
+from domain.providers.events import (
+    Completed,
+    Failed,
+    Finish,
+    FunctionCall,
+    ProviderEvent,
+    ReasoningDelta,
+    TextDelta,
+    ToolDone,
+    ToolStart,
+    Usage,
+)
 from infra.providers.adapters.openai_chat.translator import ChatTranslator
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.settings import ThinkTags
@@ -31,9 +42,11 @@ def raw(content: bytes) -> bytes:
     return b'data: {"choices":[{"delta":{"content":"' + content + b'"}}]}\n\n'
 
 
-def translated(stream: bytes, size: int, think: ThinkTags = ThinkTags.OFF) -> tuple[str, str, ProviderEvent, Anomalies]:
+def translated(
+    stream: bytes, size: int, think: ThinkTags = ThinkTags.OFF, offered: frozenset[str] = frozenset()
+) -> tuple[str, str, ProviderEvent, Anomalies]:
     anomalies = Anomalies()
-    events = events_of(ChatTranslator(think, anomalies), cut(stream, size))
+    events = events_of(ChatTranslator(think, offered, anomalies), cut(stream, size))
     said = "".join(event.text for event in events if isinstance(event, TextDelta))
     thought = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
     assert all(event.text for event in events if isinstance(event, (TextDelta, ReasoningDelta)))
@@ -100,6 +113,12 @@ def test_chunks_become_events(size: int, stream: bytes, said: str, thought: str,
         (delta(content="a") + sent({"error": {"type": "overloaded_error"}}), FailureKind.OVERLOADED),
         (delta(content="a") + b'event: error\ndata: {"message":"x","code":"timeout"}\n\n', FailureKind.TIMEOUT),
         (delta(content="a") + b"event: error\ndata: {}\n\n", FailureKind.SERVER_ERROR),
+        (delta(content="a") + sent({"object": "error", "code": 429, "message": "slow"}), FailureKind.RATE_LIMITED),
+        (delta(content="a") + sent({"error": {"code": "insufficient_quota"}}), FailureKind.ACCOUNT_EXHAUSTED),
+        (delta(content="a") + b'data: {"error":{"code":429},"x":1e999}\n\n', FailureKind.BAD_RESPONSE),
+        (delta(content="a") + finish("network_error"), FailureKind.SERVER_ERROR),
+        (delta(content="a") + finish("error"), FailureKind.SERVER_ERROR),
+        (delta(content="a") + finish("insufficient_system_resource"), FailureKind.SERVER_ERROR),
     ],
 )
 def test_what_breaks_off_keeps_the_text_so_far(size: int, stream: bytes, kind: FailureKind) -> None:
@@ -178,3 +197,67 @@ def test_what_is_survivable_is_counted(stream: bytes, anomaly: Anomaly) -> None:
     _, _, terminal, anomalies = translated(stream + DONE, 1)
     assert isinstance(terminal, Completed)
     assert anomalies[anomaly] == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("stop", Finish.STOP),
+        ("eos", Finish.STOP),
+        ("end_turn", Finish.STOP),
+        ("stop_sequence", Finish.STOP),
+        ("tool_calls", Finish.STOP),
+        ("function_call", Finish.STOP),
+        ("length", Finish.LENGTH),
+        ("max_tokens", Finish.LENGTH),
+        ("model_length", Finish.LENGTH),
+        ("content_filter", Finish.CONTENT_FILTER),
+        ("sensitive", Finish.CONTENT_FILTER),
+        ("safety", Finish.CONTENT_FILTER),
+    ],
+)
+def test_each_known_reason_has_its_finish_and_is_nothing_odd(reason: str, expected: Finish) -> None:
+    _, _, terminal, anomalies = translated(delta(content="a") + finish(reason), 1)
+    assert (terminal, anomalies) == (Completed(finish=expected), Anomalies())
+
+
+def test_what_the_remote_calls_its_answer_is_kept_once_it_is_known() -> None:
+    first = sent({"id": "", "model": "", "choices": []})
+    second = sent({"id": "chatcmpl-9", "model": "gpt-x-2026", "choices": []})
+    third = sent({"id": "chatcmpl-other", "model": "other", "choices": []})
+    terminal = translated(first + second + third + DONE, 1)[2]
+    assert terminal == Completed(finish=Finish.STOP, remote_id="chatcmpl-9", remote_model="gpt-x-2026")
+
+
+@pytest.mark.parametrize("name", [None, 7, "", "a\nb", "x" * 201, "ünicode"])
+def test_a_name_that_fits_no_column_is_not_kept(name: object) -> None:
+    assert translated(sent({"id": name, "model": name}) + DONE, 1)[2] == Completed(finish=Finish.STOP)
+
+
+def test_a_refusal_is_said_even_while_the_model_seems_to_think() -> None:
+    said, thought, terminal, _ = translated(delta(content="hm<") + delta(refusal="No.") + DONE, 1, ThinkTags.PREOPENED)
+    assert (said, thought, terminal) == ("No.", "hm<", Completed(finish=Finish.CONTENT_FILTER))
+
+
+CALL = delta(tool_calls=[{"index": 0, "id": "call_a", "function": {"name": "weather", "arguments": "{}"}}])
+
+
+def calls(stream: bytes) -> list[str]:
+    events = events_of(ChatTranslator(ThinkTags.OFF, frozenset({"weather"}), Anomalies()), cut(stream, 3))
+    return [type(event).__name__ for event in events if isinstance(event, (ToolStart, ToolDone, FunctionCall))]
+
+
+@pytest.mark.parametrize(
+    "ending", [finish("tool_calls") + DONE, finish("stop") + DONE, DONE, finish("tool_calls") + USAGE]
+)
+def test_a_call_is_asked_for_when_the_model_has_finished_with_it(ending: bytes) -> None:
+    assert calls(CALL + ending) == ["ToolStart", "ToolDone", "FunctionCall"]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [b"", finish("length") + DONE, finish("content_filter") + DONE, finish("abort"), sent({"error": "boom"})],
+    ids=["breaks off", "length", "filter", "abort", "error"],
+)
+def test_a_call_that_the_model_did_not_finish_is_only_done(ending: bytes) -> None:
+    assert calls(CALL + ending) == ["ToolStart", "ToolDone"]
