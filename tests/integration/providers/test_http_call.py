@@ -168,14 +168,14 @@ async def test_text_that_arrived_before_the_loss_is_kept_and_the_call_is_interru
 
 async def test_a_close_delimited_answer_is_complete_with_its_finish_reason() -> None:
     events, _ = await answer(Reply(steps=[text("a"), finish("length")], chunked=False))
-    assert events[-1] == Completed(finish=Finish.LENGTH)
+    assert events[-1] == Completed(finish=Finish.LENGTH, remote_id="chatcmpl-1")
 
 
 async def test_a_missing_goodbye_is_waited_for_only_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "_GOODBYE_S", 0.05)
     started = time.monotonic()
     events, _ = await answer(sse(text("a"), finish("length"), Action.HANG))
-    assert events[-1] == Completed(finish=Finish.LENGTH)
+    assert events[-1] == Completed(finish=Finish.LENGTH, remote_id="chatcmpl-1")
     assert time.monotonic() - started < 1
 
 
