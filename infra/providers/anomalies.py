@@ -13,6 +13,7 @@ class Anomaly(StrEnum):
     MISSING_FINISH = "missing_finish"
     UNOFFERED_TOOL_CALL = "unoffered_tool_call"
     EXCESSIVE_TOOL_CALL = "excessive_tool_call"
+    BROKEN_MARKER = "broken_marker"
     INVALID_USAGE = "invalid_usage"
     RUNAWAY = "runaway"
 

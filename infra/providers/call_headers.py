@@ -2,7 +2,9 @@
 
 from domain.providers.request import ProviderRequest
 from infra.providers.secrets import Secret
-from infra.providers.settings import Flavour, ProviderSettings
+from infra.providers.settings import Flavour, ProviderKind, ProviderSettings
+
+_KEY_HEADERS = {ProviderKind.INFERENCE_HTTP: "X-Internal-API-Key"}
 
 
 class CallHeaders:
@@ -29,8 +31,8 @@ class CallHeaders:
 
 def auth_header(settings: ProviderSettings) -> tuple[str, str]:
     """Name and value prefix of the header that carries the key."""
-    azure = settings.flavour is Flavour.AZURE
-    name = settings.auth.header or ("api-key" if azure else "Authorization")
+    usual = "api-key" if settings.flavour is Flavour.AZURE else "Authorization"
+    name = settings.auth.header or _KEY_HEADERS.get(settings.kind, usual)
     prefix = settings.auth.prefix
     if prefix is None:
         prefix = "Bearer " if name.lower() == "authorization" else ""

@@ -10,6 +10,7 @@ import anyio
 from domain.clock import Clock
 from domain.providers.ports import Provider
 from infra.providers.adapter import Adapter
+from infra.providers.adapters.inference_http.request import InferenceHttp
 from infra.providers.adapters.openai_chat.request import OpenAiChat
 from infra.providers.adapters.scripted.adapter import ScriptedProvider
 from infra.providers.address_guard import base_url_faults
@@ -22,6 +23,7 @@ from infra.providers.settings import ProviderKind, ProviderSettings
 SCRIPTED = "scripted"
 ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings, CallHeaders], Adapter]]] = {
     ProviderKind.OPENAI_CHAT: OpenAiChat,
+    ProviderKind.INFERENCE_HTTP: InferenceHttp,
 }
 _SPARE_CONNECTIONS = 32
 _CLOSE_WITHIN_S = 5

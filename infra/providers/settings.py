@@ -10,6 +10,7 @@ from msgspec import Meta
 class ProviderKind(StrEnum):
     SCRIPTED = "scripted"
     OPENAI_CHAT = "openai_chat"
+    INFERENCE_HTTP = "inference_http"
 
 
 class Flavour(StrEnum):
@@ -60,6 +61,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     base_url: str = ""
     chat_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~{}/-]*)?$")] | None = None
     api_version: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    generate_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~/-]*)?$")] = "/generate"
+    force_web_search: bool = False
     auth: AuthSettings = AuthSettings()
     extra_headers: dict[str, str] = msgspec.field(default_factory=dict)
     extra_body: dict[str, object] = msgspec.field(default_factory=dict)

@@ -16,15 +16,16 @@ class TextRepair:
             return text.replace("\0", "")
         text = self._half + text
         self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
-        return _repaired(text.removesuffix(self._half))
+        return repaired(text.removesuffix(self._half))
 
     def flush(self) -> str:
         """What was held back for a second half that never came."""
         text, self._half = self._half, ""
-        return _repaired(text)
+        return repaired(text)
 
 
-def _repaired(text: str) -> str:
+def repaired(text: str) -> str:
+    """For text that came in one piece."""
     if _SURROGATE.search(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text.replace("\0", "")

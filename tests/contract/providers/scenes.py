@@ -5,6 +5,7 @@ from typing import Final
 
 from infra.providers.settings import ProviderKind
 from tests.harness.upstream import DONE, Action, Reply, finish, refusal, sse, text, usage
+from tests.upstreams.inference_http import done, failed, token
 
 MODELS: Final = {
     "answers": "mock-len3",
@@ -41,10 +42,23 @@ _OPENAI_CHAT: Final = {
     "withholds": sse(text("a"), finish("content_filter"), usage(4, 1), DONE),
     "reaches the limit": sse(text("a"), finish("length"), usage(4, 1), DONE),
 }
+_INFERENCE_HTTP: Final = {
+    "answers": sse(token("a "), token("b "), token("c"), done()),
+    "answers slowly": sse(token("a "), 0.03, token("b "), 0.03, token("c"), done()),
+    "falls silent": sse(token("a "), token("b"), Action.HANG),
+    "fails halfway": sse(token("a "), token("b"), failed("out of memory")),
+    "breaks off": sse(token("a "), token("b"), 0.01, Action.RESET),
+    "withholds": sse(token("a"), failed({"code": "content_filter"})),
+    "reaches the limit": sse(*[token("a")] * 5, done()),
+}
 REPLIES: Final[Mapping[ProviderKind, Mapping[str, Reply]]] = {
     kind: {**_REFUSALS, **_SILENCES, **answers}
     for kind, answers in {
         ProviderKind.OPENAI_CHAT: _OPENAI_CHAT,
+        ProviderKind.INFERENCE_HTTP: _INFERENCE_HTTP,
     }.items()
 }
 """Asked for at most five tokens, the answer of `reaches the limit` stops there."""
+
+UNCOUNTED: Final = {ProviderKind.INFERENCE_HTTP}
+"""Formats that know no usage."""

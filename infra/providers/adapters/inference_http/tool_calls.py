@@ -1,0 +1,99 @@
+"""What a model did with tools, from the JSON between its markers to events. Results answer calls in their order."""
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from domain.providers.events import ProviderEvent, ToolDone, ToolName, ToolStart
+from infra.providers.adapters.inference_http.markers import Block, BlockKind
+from infra.providers.anomalies import Anomalies, Anomaly
+from infra.providers.citations import CitationList, web_citation
+from infra.providers.frame_json import Undecodable, repaired_json
+from infra.providers.text_repair import repaired
+
+_MAX_NAME_CHARS: Final = 64
+
+
+class _Call(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    name: str = ""
+    arguments: str = ""
+
+    @property
+    def tool(self) -> ToolName:
+        return ToolName.WEB_SEARCH if self.name == ToolName.WEB_SEARCH else ToolName.FUNCTION_CALL
+
+    @property
+    def key(self) -> str:
+        return f"call_{self.number}"
+
+    def started(self) -> ToolStart:
+        if self.tool is ToolName.WEB_SEARCH:
+            return ToolStart(self.key, self.tool)
+        return ToolStart(self.key, self.tool, {"index": self.number, "call_id": self.key, "name": self.name})
+
+    def done(self) -> ToolDone:
+        if self.tool is ToolName.WEB_SEARCH:
+            return ToolDone(self.key, self.tool)
+        details: dict[str, object] = {"call_id": self.key, "name": self.name, "arguments": self.arguments}
+        return ToolDone(self.key, self.tool, details)
+
+
+class ToolCalls:
+    """One object per answer. A result that no call waits for gets a call of its own."""
+
+    def __init__(self, anomalies: Anomalies) -> None:
+        self._anomalies = anomalies
+        self._calls = 0
+        self._waiting: deque[_Call] = deque()
+        self._citations = CitationList()
+
+    def events(self, block: Block) -> Iterator[ProviderEvent]:
+        value = self._value(block)
+        if block.kind is BlockKind.CALL:
+            yield self._begin(value).started()
+            return
+        if not self._waiting:
+            yield self._begin(None).started()
+        call = self._waiting.popleft()
+        yield call.done()
+        if call.tool is ToolName.WEB_SEARCH:
+            for result in _results(value):
+                title, snippet, content = result.get("title"), result.get("snippet"), result.get("content")
+                yield from self._citations.add(web_citation(result.get("url"), title, snippet, content))
+
+    def _begin(self, value: object) -> _Call:
+        members = value if isinstance(value, dict) else {}
+        name, arguments = members.get("name"), members.get("arguments")
+        call = _Call(
+            number=self._calls,
+            name=repaired(name)[:_MAX_NAME_CHARS] if isinstance(name, str) else "",
+            arguments="" if arguments is None else repaired(_text_of(arguments)),
+        )
+        self._calls += 1
+        self._waiting.append(call)
+        return call
+
+    def _value(self, block: Block) -> object:
+        """None for what is no JSON."""
+        try:
+            if block.body is not None:
+                return repaired_json(block.body.encode("utf-8", "surrogatepass"), self._anomalies)
+        except Undecodable:
+            pass
+        self._anomalies[Anomaly.BROKEN_MARKER] += 1
+        return None
+
+
+def _text_of(arguments: object) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+
+
+def _results(value: object) -> Iterator[dict[str, object]]:
+    """The entries of a list, or of the member `results`."""
+    entries = value.get("results") if isinstance(value, dict) else value
+    if isinstance(entries, list):
+        yield from (entry for entry in entries if isinstance(entry, dict))
