@@ -5,15 +5,13 @@ from types import TracebackType
 from typing import Self
 
 import anyio
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from typing_extensions import override
 
 from domain.audit.events import OutgoingEvent
 from domain.audit.ports import Consumer
 from domain.jobs.retries import JobFailed
+from infra.redis.connecting import redis_at
 
 
 class RedisStream(Consumer):
@@ -23,13 +21,7 @@ class RedisStream(Consumer):
         self._name = name
         self._timeout_s = timeout.total_seconds()
         self._max_length = max_length
-        self._redis = Redis.from_url(
-            url,
-            protocol=2,
-            socket_timeout=self._timeout_s,
-            socket_connect_timeout=self._timeout_s,
-            retry=Retry(NoBackoff(), retries=0),
-        )
+        self._redis = redis_at(url, timeout)
 
     async def __aenter__(self) -> Self:
         return self

@@ -12,12 +12,11 @@ from typing import Final, Self, TypeVar
 
 import anyio
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from domain.telemetry.ports import Counted, Telemetry
 from infra.redis.circuit import Circuit
+from infra.redis.connecting import redis_at
 from infra.redis.subscription import Subscription, SubscriptionLost
 
 T = TypeVar("T")
@@ -43,13 +42,7 @@ class RedisClient:
         self._circuit = Circuit(monotonic)
         self._slots = anyio.Semaphore(CALLS_AT_ONCE)
         self._telemetry = telemetry
-        self._redis = Redis.from_url(
-            url,
-            protocol=2,
-            socket_timeout=self._timeout_s,
-            socket_connect_timeout=self._timeout_s,
-            retry=Retry(NoBackoff(), retries=0),
-        )
+        self._redis = redis_at(url, timeout)
 
     async def __aenter__(self) -> Self:
         return self
