@@ -36,6 +36,7 @@ class EventType(StrEnum):
     TURN_EDIT = "turn_edit"
     TURN_DELETE = "turn_delete"
     TURN_USAGE = "turn_usage"
+    SYSTEM_USAGE = "system_usage"
     SWITCH_CHANGED = "switch_changed"
     LIMITS_CHANGED = "limits_changed"
     CATALOG_LOADED = "catalog_loaded"

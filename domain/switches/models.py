@@ -39,6 +39,8 @@ class Feature(StrEnum):
     IMAGES = "images"
     PREMIUM_TIER = "premium_tier"
     FORCE_STANDARD_TIER = "force_standard_tier"
+    TITLES = "titles"
+    SUMMARY = "summary"
 
 
 class SwitchName(msgspec.Struct, frozen=True):

@@ -11,6 +11,9 @@ from domain.switches.models import Feature, Switch, SwitchName, SwitchScope, Too
 
 EVERYTHING = SwitchName(SwitchScope.GLOBAL, None)
 
+_OF_TIERS = frozenset({Feature.PREMIUM_TIER, Feature.FORCE_STANDARD_TIER})
+"""Switches of what the system does by itself concern no turn."""
+
 
 class SwitchState(msgspec.Struct, frozen=True, kw_only=True):
     """Never changed: another moment has another one. A switch that expires stops holding by itself."""
@@ -65,4 +68,4 @@ def concerns(name: SwitchName, turn: TurnFacts) -> bool:
         case SwitchScope.TOOL:
             return name.target in turn.tools
         case SwitchScope.FEATURE:
-            return turn.with_images if name.target == Feature.IMAGES else turn.is_premium
+            return turn.with_images if name.target == Feature.IMAGES else turn.is_premium and name.target in _OF_TIERS

@@ -47,6 +47,7 @@ class Counted(StrEnum):
     POLICY_LOAD = "policy_load"
     RATE_LIMITED = "rate_limited"
     JOBS_HANDLED = "jobs_handled"
+    SYSTEM_CALLS = "system_calls"
 
 
 class Measured(StrEnum):

@@ -10,6 +10,7 @@ import anyio
 
 from domain.catalogue.models import Estimation
 from domain.clock import Clock
+from domain.context.usage import invalid_reason
 from domain.errors import ServiceUnavailable
 from domain.quotas.buckets import Holder
 from domain.quotas.models import QuotaRules
@@ -24,7 +25,6 @@ from domain.turns.models import TurnIdentity, TurnResult, TurnState
 from domain.turns.outcome import reported_usage, result_of, terminal_of
 from domain.turns.ports import TurnTx
 from domain.turns.settling import count_settlement
-from domain.turns.usage import invalid_reason
 from domain.unit_of_work import Access, LostRace, UnitOfWork
 
 _log = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ from typing import Final, assert_never
 
 from domain.catalogue.models import Estimation
 from domain.clock import Clock, elapsed_ms, utc_text
+from domain.context.usage import resolve_usage
 from domain.providers.events import Finish, Usage
 from domain.quotas.models import QuotaRules
 from domain.quotas.settlement import BillingOutcome, settle
@@ -14,7 +15,6 @@ from domain.streaming.failures import turn_error
 from domain.streaming.models import Broke, Ending, Finished, Stopped, StopReason
 from domain.streaming.ports import Closing
 from domain.turns.models import TurnResult, TurnState
-from domain.turns.usage import resolve_usage
 
 _STOPPED: dict[StopReason, tuple[TurnState, str]] = {
     StopReason.DISCONNECT: (TurnState.CANCELLED, "turn_cancelled"),

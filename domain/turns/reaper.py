@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from domain.catalogue.models import Estimation
 from domain.clock import Clock
+from domain.context.usage import NOTHING_USED, ResolvedUsage, resolve_usage
 from domain.ids import OwnerId
 from domain.quotas.models import QuotaRules
 from domain.quotas.settlement import RELEASED, BillingOutcome, Settlement, settle
@@ -15,7 +16,6 @@ from domain.turns.ending_events import events_of_ending
 from domain.turns.models import LeasedTurn, Remains, TurnResult, TurnState
 from domain.turns.ports import Leases, TurnTx
 from domain.turns.settling import count_settlement
-from domain.turns.usage import NOTHING_USED, ResolvedUsage, resolve_usage
 from domain.unit_of_work import UnitOfWork
 
 _log = logging.getLogger(__name__)

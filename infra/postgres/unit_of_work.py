@@ -26,6 +26,7 @@ from infra.postgres.repositories.model_overrides import PostgresModelOverrides
 from infra.postgres.repositories.quota_limits import PostgresQuotaLimits
 from infra.postgres.repositories.quotas import PostgresQuotas
 from infra.postgres.repositories.switches import PostgresSwitches
+from infra.postgres.repositories.system_credits import PostgresSystemCredits
 from infra.postgres.repositories.turn_changes import PostgresChanges
 from infra.postgres.repositories.turn_statuses import PostgresStatuses
 from infra.postgres.repositories.turns import PostgresTurns
@@ -55,6 +56,7 @@ class PostgresTransaction:
         self.hold_audit = PostgresHoldAudit(connection, scope)
         self.limits = PostgresQuotaLimits(connection, scope)
         self.quotas = PostgresQuotas(connection, scope)
+        self.system_credits = PostgresSystemCredits(connection, scope)
         self.statuses = PostgresStatuses(connection, scope)
         self.events = PostgresEvents(connection, scope, keeping)
         self.jobs = PostgresJobs(connection)

@@ -60,7 +60,21 @@ _ATTRIBUTES = frozenset(_OUR_IDS.values()) | {
     "server.address",
 }
 _LABELS = frozenset(
-    {"provider", "model", "error_code", "reason", "stage", "cause", "source", "kind", "gate", "code", "mode", "result"}
+    {
+        "provider",
+        "model",
+        "error_code",
+        "reason",
+        "stage",
+        "cause",
+        "source",
+        "kind",
+        "gate",
+        "code",
+        "mode",
+        "result",
+        "task",
+    }
 )
 
 _given_trace_id: ContextVar[int] = ContextVar("given_trace_id")

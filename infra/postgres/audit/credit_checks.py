@@ -97,6 +97,33 @@ CREDIT_CHECKS: Final = {
         SELECT id, settlement, settled_micro, provider_started_at FROM mini_chat.chat_turns
         WHERE reserved_micro IS NOT NULL AND state <> 'running' AND settlement <> 'released'
             AND (provider_started_at IS NULL OR settled_micro = 0)""",
+    # Without the second entry the process was lost during the call, or is just calling: then the estimate stands.
+    "system_call_that_is_settled_wrongly": """
+        SELECT charge.id, charge.credits_micro, settled.credits_micro AS difference_micro
+        FROM (SELECT * FROM mini_chat.ledger_entries WHERE kind = 'system') AS charge
+        FULL JOIN (
+            SELECT * FROM mini_chat.ledger_entries
+            WHERE kind = 'adjust' AND bucket = 'system' AND request_id IS NOT NULL
+        ) AS settled ON settled.tenant_id = charge.tenant_id AND settled.request_id = charge.id
+        LEFT JOIN mini_chat.usage_events event ON event.tenant_id = settled.tenant_id AND event.dedupe_key
+            = concat_ws('/', translate(settled.tenant_id::text, '-', ''), settled.reason,
+                        translate(settled.request_id::text, '-', ''))
+        WHERE charge.id IS NULL OR charge.bucket <> 'system'
+            OR charge.credits_micro + settled.credits_micro NOT BETWEEN 0 AND charge.credits_micro * 3 / 2
+            OR (settled.subject_id, settled.period_type, settled.period_start, settled.chat_id, settled.model,
+                settled.tier, settled.policy_version, settled.reason)
+                <> (charge.subject_id, charge.period_type, charge.period_start, charge.chat_id, charge.model,
+                charge.tier, charge.policy_version, charge.reason)
+            OR (settled.usage_source = 'unknown') <> (charge.credits_micro + settled.credits_micro = 0)
+            OR (settled.created_at > now() - interval '1 day' AND (
+                (event.body ->> 'actual_credits_micro')::bigint, (event.body ->> 'reserved_credits_micro')::bigint,
+                event.body ->> 'terminal_state', event.body ->> 'usage_source', event.body ->> 'effective_model')
+            IS DISTINCT FROM (charge.credits_micro + settled.credits_micro, charge.credits_micro, settled.outcome,
+                settled.usage_source, settled.model))""",
+    "system_call_that_is_settled_twice": """
+        SELECT min(request_id::text) FROM mini_chat.ledger_entries
+        WHERE kind = 'adjust' AND bucket = 'system' AND request_id IS NOT NULL
+        GROUP BY tenant_id, request_id HAVING count(*) > 1""",
     "billing_outcome_that_contradicts_the_state": """
         SELECT id, state, billing_outcome FROM mini_chat.chat_turns
         WHERE (state = 'completed') <> (billing_outcome = 'completed')

@@ -30,7 +30,7 @@ JOB_CHECKS: Final = {
     "usage_event_that_differs_from_its_turn": """
         SELECT event.id FROM mini_chat.usage_events event LEFT JOIN mini_chat.chat_turns turn
             ON turn.tenant_id = event.tenant_id AND turn.id = event.turn_id
-        WHERE (turn.id IS NULL OR turn.reserved_micro IS NOT NULL) AND (
+        WHERE (turn.id IS NULL OR turn.reserved_micro IS NOT NULL) AND event.event_type <> 'system_usage' AND (
             (event.user_id, event.chat_id, (event.body ->> 'actual_credits_micro')::bigint,
                 (event.body ->> 'reserved_credits_micro')::bigint, (event.body ->> 'capped')::boolean,
                 event.body ->> 'terminal_state', event.body ->> 'billing_outcome', event.body ->> 'settlement_method',

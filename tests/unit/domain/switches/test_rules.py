@@ -33,6 +33,8 @@ NAMES = [
     (SwitchScope.FEATURE, "images"),
     (SwitchScope.FEATURE, "premium_tier"),
     (SwitchScope.FEATURE, "force_standard_tier"),
+    (SwitchScope.FEATURE, "titles"),
+    (SwitchScope.FEATURE, "summary"),
 ]
 REFUSED = {
     (SwitchScope.GLOBAL, None): GenerationDisabled,
@@ -40,7 +42,12 @@ REFUSED = {
     (SwitchScope.TOOL, "web_search"): WebSearchDisabled,
     (SwitchScope.FEATURE, "images"): ImagesDisabled,
 }
-NOT_CONCERNED = {(SwitchScope.TOOL, "code_interpreter"), (SwitchScope.TOOL, "function_call")}
+NOT_CONCERNED = {
+    (SwitchScope.TOOL, "code_interpreter"),
+    (SwitchScope.TOOL, "function_call"),
+    (SwitchScope.FEATURE, "titles"),
+    (SwitchScope.FEATURE, "summary"),
+}
 
 
 @pytest.mark.parametrize(("name", "mode"), list(product(NAMES, SwitchMode)))

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.catalogue.models import Estimation
+from domain.context.usage import ResolvedUsage, resolve_usage
 from domain.providers.events import Usage
 from domain.quotas.models import UsageSource
-from domain.turns.usage import ResolvedUsage, resolve_usage
 
 BUDGETS = Estimation()
 HUGE = 10_000_001

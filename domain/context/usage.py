@@ -1,4 +1,4 @@
-"""What a turn is said to have used (engine.md 4.6): reported where it makes sense, else estimated, never free. Pure."""
+"""What a call is said to have used (engine.md 4.6): reported where it makes sense, else estimated, never free. Pure."""
 
 import msgspec
 

@@ -1,0 +1,121 @@
+"""Asks a model on the system's own account.
+
+charge the estimate ─▶ commit ─▶ call, no connection held ─▶ settle, together with what the caller stores
+
+Whatever is killed in between leaves the estimate charged: the tenant's books may be too high by one call, never too
+low. The day's limit holds for estimates, so it is passed by no more than the tolerance of the calls under way.
+"""
+
+from domain.catalogue.models import Estimation
+from domain.clock import Clock
+from domain.ids import uuid7
+from domain.providers.collecting import ProviderResult, complete
+from domain.providers.errors import ProviderFailure
+from domain.providers.ports import Providers
+from domain.providers.request import ProviderRequest
+from domain.scope import AccessScope
+from domain.system_calls.choosing import SystemModels
+from domain.system_calls.models import (
+    PURPOSES,
+    RefusedFor,
+    SettledCall,
+    SystemAnswer,
+    SystemCall,
+    SystemCallFailed,
+    SystemCallRefused,
+    SystemOrder,
+)
+from domain.system_calls.ports import SystemCallTx
+from domain.system_calls.pricing import call_of, estimate_of, settled_call
+from domain.system_calls.usage_event import usage_event
+from domain.telemetry.correlation import current_trace
+from domain.telemetry.ports import Counted, SpanName, Telemetry
+from domain.unit_of_work import UnitOfWork
+
+
+class SystemCalls:
+    """`daily_limit_micro` is what a tenant may spend so in a day of UTC; 0 admits nothing.
+
+    `models` says which model an order should name.
+    """
+
+    def __init__(
+        self,
+        begin: UnitOfWork[SystemCallTx],
+        models: SystemModels,
+        providers: Providers,
+        budgets: Estimation,
+        daily_limit_micro: int,
+        tolerance_pct: int,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self.models = models
+        self._begin = begin
+        self._providers = providers
+        self._budgets = budgets
+        self._daily_limit_micro = daily_limit_micro
+        self._tolerance_pct = tolerance_pct
+        self._clock = clock
+        self._telemetry = telemetry
+
+    async def ask(self, scope: AccessScope, order: SystemOrder) -> SystemAnswer:
+        """The whole answer. `settle` must follow, in the transaction that stores what is made of it or drops it.
+
+        Raises SystemCallRefused where the day's credits are used up, SystemCallFailed, ServiceUnavailable.
+        """
+        call = await self._charged(scope, order)
+        result = await self._said(order, call)
+        settled = settled_call(call, result, order.model, self._budgets, self._tolerance_pct)
+        if isinstance(result.end, ProviderFailure):
+            async with self._begin(scope) as tx:
+                await self._enter(tx, scope, settled)
+            self._count(order, "failed")
+            raise SystemCallFailed(result.end)
+        self._count(order, "answered")
+        return SystemAnswer(text=result.text, finish=result.end, settled=settled)
+
+    async def settle(self, tx: SystemCallTx, scope: AccessScope, answer: SystemAnswer) -> None:
+        """Once for each answer: LostRace says that a transaction whose end was not heard of has done it."""
+        await self._enter(tx, scope, answer.settled)
+
+    async def _charged(self, scope: AccessScope, order: SystemOrder) -> SystemCall:
+        estimate = estimate_of(order, uuid7(self._clock.now()), self.models.version, self._budgets)
+        async with self._begin(scope) as tx:
+            day = await tx.system_credits.charge(estimate, self._daily_limit_micro)
+        if day is None:
+            self._count(order, RefusedFor.EXHAUSTED)
+            raise SystemCallRefused(RefusedFor.EXHAUSTED)
+        return call_of(estimate, order.model, day, self._budgets)
+
+    async def _said(self, order: SystemOrder, call: SystemCall) -> ProviderResult:
+        model = order.model
+        span = self._telemetry.span(
+            SpanName.PROVIDER,
+            current_trace(),
+            gen_ai__operation__name="chat",
+            gen_ai__provider__name=model.provider_id,
+            gen_ai__request__model=model.id,
+            gen_ai__request__max_tokens=call.hold.max_output_tokens,
+        )
+        with span as entered:
+            request = ProviderRequest(
+                purpose=PURPOSES[order.task],
+                model=model.provider_model_id,
+                catalog_model=model.id,
+                instructions=order.instructions,
+                items=order.items,
+                max_output_tokens=call.hold.max_output_tokens,
+                params=model.api_params,
+                deadlines=model.deadlines,
+                traceparent=entered.trace.traceparent(),
+            )
+            return await complete(self._providers.for_provider(model.provider_id), request, order.deadline)
+
+    async def _enter(self, tx: SystemCallTx, scope: AccessScope, settled: SettledCall) -> None:
+        # First, for its key is what keeps an answer from being settled twice.
+        await tx.events.add(usage_event(scope.tenant_id, settled, self._clock.now()))
+        await tx.system_credits.correct(settled)
+
+    def _count(self, order: SystemOrder, result: str) -> None:
+        self._telemetry.count(Counted.SYSTEM_CALLS, task=order.task.value, result=result)
