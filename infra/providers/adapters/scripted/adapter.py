@@ -14,8 +14,9 @@ from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, ProviderEvent, ReasoningDelta, TextDelta, ToolDone, ToolStart
 from domain.providers.ports import CallControl, CallState
 from domain.providers.request import ProviderRequest
+from infra.providers.adapters.scripted.beats import Beat
 from infra.providers.adapters.scripted.name import MalformedName, parse_name
-from infra.providers.adapters.scripted.script import Beat, script
+from infra.providers.adapters.scripted.script import script
 
 _SPEECH = (TextDelta, ReasoningDelta, ToolStart, ToolDone)
 

@@ -1,10 +1,8 @@
 """What a scripted model says and when: pure, deterministic, without a clock."""
 
-import math
 import re
 from collections.abc import Iterable, Iterator
-from itertools import cycle, islice, repeat
-from typing import TypeAlias
+from itertools import chain, cycle, islice, repeat
 
 import msgspec
 
@@ -19,17 +17,16 @@ from domain.providers.events import (
     ProviderEvent,
     Span,
     TextDelta,
-    ToolDone,
-    ToolName,
-    ToolStart,
     Usage,
 )
-from domain.providers.request import ProviderRequest, UserText
+from domain.providers.request import CitedFile, ProviderRequest, UserText
+from infra.providers.adapters.scripted.beats import FOR_EVER, Beat, Pause, Step, in_beats
 from infra.providers.adapters.scripted.name import FailAs, MockModel
+from infra.providers.adapters.scripted.tools import tool_calls
 from infra.providers.adapters.scripted.words import random_words
+from infra.providers.citations import file_citation
 
 _DEFAULT_TOKENS = 32
-_EVENTS_PER_BEAT = 64
 _MOST_CITATIONS = 20
 _TOKEN = re.compile(r"\s*\S+\s*")
 _SHORTEST_SENTENCE = 5
@@ -45,40 +42,9 @@ _FAILURES = {
 _RATE_HINT_MS = 2_000
 
 
-class Beat(msgspec.Struct, frozen=True):
-    """Events that arrive together after a pause, which may be infinite."""
-
-    pause_ms: float
-    events: tuple[ProviderEvent, ...]
-
-
-class Pause(msgspec.Struct, frozen=True):
-    ms: float
-
-
-Step: TypeAlias = Pause | ProviderEvent
-
-FOR_EVER = Pause(math.inf)
-
-
 def script(model: MockModel, request: ProviderRequest, default_seed: int) -> Iterator[Beat]:
-    """The whole call. Text that needs no pause comes in groups, so that a reader gets a chance between them."""
-    return _beats(_steps(model, request, default_seed))
-
-
-def _beats(steps: Iterable[Step]) -> Iterator[Beat]:
-    pause_ms = 0.0
-    events: list[ProviderEvent] = []
-    for step in steps:
-        paused = isinstance(step, Pause) and step.ms > 0
-        if events and (paused or len(events) == _EVENTS_PER_BEAT):
-            yield Beat(pause_ms, tuple(events))
-            pause_ms, events = 0.0, []
-        if isinstance(step, Pause):
-            pause_ms += step.ms
-        else:
-            events.append(step)
-    yield Beat(pause_ms, tuple(events))
+    """The whole call."""
+    return in_beats(_steps(model, request, default_seed))
 
 
 def _steps(model: MockModel, request: ProviderRequest, default_seed: int) -> Iterator[Step]:
@@ -88,7 +54,7 @@ def _steps(model: MockModel, request: ProviderRequest, default_seed: int) -> Ite
         yield _ending(model.fail_as, None)
         return
     yield Accepted(200)
-    yield from _tools(model)
+    yield from tool_calls(model.tools, request.tools, model.itl_ms)
     answer, limit = _Answer(), request.max_output_tokens
     wanted = _tokens(model, request, default_seed)
     for token in islice(wanted, min(stop.after, limit) if stop else limit):
@@ -99,7 +65,7 @@ def _steps(model: MockModel, request: ProviderRequest, default_seed: int) -> Ite
     if stop is not None:
         yield _ending(model.fail_as, usage) if stop.fails else FOR_EVER
         return
-    yield from _citations(model.citations, answer.sentences)
+    yield from _citations(model.citations, request.citation_index.values(), answer.sentences)
     finish = Finish.STOP if next(wanted, None) is None else Finish.LENGTH
     yield Completed(finish=finish, usage=usage)
 
@@ -137,19 +103,14 @@ class _Answer:
         return TextDelta(token)
 
 
-def _tools(model: MockModel) -> Iterator[Step]:
-    for number in range(1, model.tools + 1):
-        key = f"tool-{number}"
-        yield ToolStart(key, ToolName.FILE_SEARCH)
-        yield Pause(model.itl_ms)
-        yield ToolDone(key, ToolName.FILE_SEARCH, {"files_searched": 0})
-
-
-def _citations(count: int, sentences: list[Span]) -> Iterator[Step]:
+def _citations(count: int, files: Iterable[CitedFile], sentences: list[Span]) -> Iterator[Step]:
+    """The files of the chat, then made-up pages."""
     spans = cycle(sentences) if sentences else repeat(None)
-    for number, span in zip(range(1, count + 1), spans, strict=False):
+    sources = chain(files, repeat(None))
+    for number, file, span in zip(range(1, count + 1), sources, spans, strict=False):
         title, url = f"Mock source {number}", f"https://example.invalid/mock/{number}"
-        yield CitationFound(Citation(source="web", title=title, url=url, snippet=title, span=span))
+        page = Citation(source="web", title=title, url=url, snippet=title, span=span)
+        yield CitationFound(file_citation(file, span=span) or page)
 
 
 def _ending(kind: FailAs, usage: Usage | None) -> ProviderEvent:
@@ -160,7 +121,7 @@ def _ending(kind: FailAs, usage: Usage | None) -> ProviderEvent:
 
 
 def _tokens(model: MockModel, request: ProviderRequest, default_seed: int) -> Iterator[str]:
-    text = _user_text(request)
+    text = user_text(request)
     if model.echo:
         return _echo(text, model.tokens)
     seed = default_seed if model.seed is None else model.seed
@@ -190,7 +151,8 @@ def _prose(key: tuple[str, ...], total: int) -> Iterator[str]:
             yield f"{word} " if left else f"{word}. "
 
 
-def _user_text(request: ProviderRequest) -> str:
+def user_text(request: ProviderRequest) -> str:
+    """What the model is to answer."""
     return next((item.text for item in reversed(request.items) if isinstance(item, UserText)), "")
 
 

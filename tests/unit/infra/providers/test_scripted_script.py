@@ -12,15 +12,27 @@ from domain.providers.events import (
     Completed,
     Failed,
     Finish,
+    FunctionCall,
     ProviderEvent,
     TextDelta,
     ToolDone,
+    ToolName,
     ToolStart,
     Usage,
 )
-from domain.providers.request import AssistantText, UserText
+from domain.providers.request import (
+    AssistantText,
+    CitedFile,
+    CodeInterpreter,
+    ContextBlock,
+    FileSearch,
+    Function,
+    UserText,
+    WebSearch,
+)
+from infra.providers.adapters.scripted.beats import Beat
 from infra.providers.adapters.scripted.name import parse_name
-from infra.providers.adapters.scripted.script import Beat, script
+from infra.providers.adapters.scripted.script import script
 from infra.providers.adapters.scripted.words import random_words
 from tests.harness.provider_calls import request_for
 
@@ -191,3 +203,47 @@ def test_tools_open_and_close_one_after_the_other() -> None:
         (ToolStart, "tool-2"),
         (ToolDone, "tool-2"),
     ]
+
+
+def test_tools_of_the_request_take_turns() -> None:
+    tools = (
+        WebSearch(context_size="low", max_uses=1),
+        CodeInterpreter(),
+        FileSearch(store_id="s", max_num_results=1),
+        Function(name="sum", description="", schema={"type": "object", "required": ["a"]}),
+    )
+    calls = [event for event in events("mock-len0-tool5", tools=tools) if isinstance(event, (ToolDone, FunctionCall))]
+    arguments = '{"a":null}'
+    assert calls == [
+        ToolDone("tool-1", ToolName.WEB_SEARCH),
+        ToolDone("tool-2", ToolName.CODE_INTERPRETER, {"output": ""}),
+        ToolDone("tool-3", ToolName.FILE_SEARCH, {"files_searched": 0}),
+        ToolDone("tool-4", ToolName.FUNCTION_CALL, {"call_id": "tool-4", "name": "sum", "arguments": arguments}),
+        FunctionCall(key="tool-4", name="sum", arguments=arguments),
+        ToolDone("tool-5", ToolName.WEB_SEARCH),
+    ]
+    started = [event for event in events("mock-len0-tool4", tools=tools) if isinstance(event, ToolStart)]
+    assert started[3].details == {"index": 3, "call_id": "tool-4", "name": "sum"}
+
+
+def test_a_model_without_tools_pretends_to_search_files() -> None:
+    done = [event for event in events("mock-len0-tool2") if isinstance(event, ToolDone)]
+    assert [(event.name, event.details) for event in done] == [(ToolName.FILE_SEARCH, {"files_searched": 0})] * 2
+
+
+def test_files_of_the_chat_are_cited_before_the_web() -> None:
+    files = {f"file-{name}": CitedFile(attachment_id=name, title=f"{name}.pdf") for name in "ab"}
+    found = [e.citation for e in events("mock-len20-cite3", citation_index=files) if isinstance(e, CitationFound)]
+    assert [(citation.source, citation.attachment_id or citation.url) for citation in found] == [
+        ("file", "a"),
+        ("file", "b"),
+        ("web", "https://example.invalid/mock/3"),
+    ]
+    assert all(citation.span for citation in found)
+    assert found[0].title == "a.pdf"
+
+
+def test_everything_said_to_the_model_counts_as_input() -> None:
+    items = (ContextBlock("one two"), UserText("three"), AssistantText("four five"), UserText("six"))
+    terminal = events("mock-len7", instructions="zero", items=items)[-1]
+    assert terminal == Completed(finish=Finish.STOP, usage=Usage(input_tokens=7, output_tokens=7))
