@@ -59,6 +59,7 @@ from domain.quotas.service import QuotaService
 from domain.quotas.usage_sums import UsageReports
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
+from domain.summaries.trigger import SummaryRules
 from domain.switches.board import Switchboard
 from domain.switches.service import SwitchService
 from domain.telemetry.ports import Telemetry
@@ -136,10 +137,12 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         Admission(
             begin,
             catalogue,
+            providers,
             SwitchGate(board, clock),
             supervisor,
             settings.estimation,
             settings.context.recent_turns,
+            SummaryRules(enabled=False),
             rules,
             telemetry,
         ),

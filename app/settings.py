@@ -22,6 +22,7 @@ from domain.limits.rates import Quotas
 from domain.providers.request import Deadlines
 from domain.quotas.limits import LimitMicro, Limits, TierLimits
 from domain.quotas.models import QuotaRules
+from domain.summaries.trigger import SummaryRules
 from infra.auth.claims import ClaimNames
 from infra.providers.settings import ProviderSettings
 
@@ -259,6 +260,20 @@ class ContextSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     recent_turns: Annotated[int, Meta(ge=0, le=200)] = 20
 
 
+class SummarySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without a `model` of its own a chat is summarised by the one it is held with."""
+
+    enabled: bool = True
+    threshold_pct: Annotated[int, Meta(ge=1, le=99)] = 80
+    keep_turns: Annotated[int, Meta(ge=1, le=50)] = 4
+    model: str | None = None
+    prompt: Annotated[str, Meta(max_length=32_768)] = ""
+    message_chars: Annotated[int, Meta(ge=200)] = 4_000
+
+    def rules(self) -> SummaryRules:
+        return SummaryRules(enabled=self.enabled, threshold_pct=self.threshold_pct, keep_turns=self.keep_turns)
+
+
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A deleted chat can be restored for `deleted_chats`; zero turns restoring off."""
 
@@ -397,6 +412,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     switches: SwitchSettings = SwitchSettings()
     drain: DrainSettings = DrainSettings()
     context: ContextSettings = ContextSettings()
+    summary: SummarySettings = SummarySettings()
     retention: RetentionSettings = RetentionSettings()
     estimation: Estimation = Estimation()
     quota: QuotaSettings = QuotaSettings()

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from domain.ids import EventId, TenantId
+from domain.ids import ChatId, EventId, TenantId, UserId
 
 
 class ExportAudit(msgspec.Struct, frozen=True, kw_only=True, tag="audit_export"):
@@ -21,10 +21,27 @@ class ExportUsage(msgspec.Struct, frozen=True, kw_only=True, tag="usage_export")
     event_id: EventId
 
 
-Job: TypeAlias = ExportAudit | ExportUsage
+class SummariseThread(msgspec.Struct, frozen=True, kw_only=True, tag="thread_summary"):
+    """Takes the messages of a chat beyond `covers_seq` and up to `target_seq` into its summary."""
 
-QUEUES = ("audit_export", "usage_export")
+    tenant_id: TenantId
+    user_id: UserId
+    chat_id: ChatId
+    covers_seq: int
+    target_seq: int
+
+
+Job: TypeAlias = ExportAudit | ExportUsage | SummariseThread
+
+QUEUES = ("audit_export", "usage_export", "thread_summary")
 """A queue for each kind of job, named like its tag."""
+
+
+def key_of(job: Job) -> str | None:
+    """Among the jobs that wait or are being done, each key exists once: another one would do the same work."""
+    if isinstance(job, SummariseThread):
+        return f"{job.tenant_id}/{queue_of(job)}/{job.chat_id}/{job.covers_seq}"
+    return None
 
 
 def queue_of(job: Job | type[Job]) -> str:

@@ -10,7 +10,7 @@ from domain.providers.events import ProviderEvent
 from domain.providers.ports import CallControl, Provider
 from domain.providers.request import ProviderRequest
 from domain.streaming.channel import Receiver
-from domain.streaming.events import Citations, Done, StreamStarted, TurnError
+from domain.streaming.events import Citations, Done, StreamStarted, SummaryApplied, TurnError
 from domain.streaming.failures import turn_error
 from domain.streaming.feed import Feed
 from domain.streaming.models import INTERNAL_FAULT, INTERRUPTED, Ending, Stopped, StopReason, StreamLimits
@@ -183,7 +183,10 @@ class TurnActor:
     def _started(self, *, is_new_turn: bool) -> StreamStarted:
         brief = self.brief
         return StreamStarted(
-            request_id=str(brief.request_id), message_id=str(brief.message_id), is_new_turn=is_new_turn
+            request_id=str(brief.request_id),
+            message_id=str(brief.message_id),
+            is_new_turn=is_new_turn,
+            thread_summary_applied=None if brief.recap_tokens is None else SummaryApplied(brief.recap_tokens),
         )
 
 

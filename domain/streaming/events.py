@@ -8,10 +8,17 @@ import msgspec
 from domain.providers.events import Citation
 
 
-class StreamStarted(msgspec.Struct, frozen=True, kw_only=True):
+class SummaryApplied(msgspec.Struct, frozen=True):
+    """A summary of older messages is part of the context."""
+
+    token_estimate: int
+
+
+class StreamStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str
     message_id: str
     is_new_turn: bool
+    thread_summary_applied: SummaryApplied | None = None
 
 
 class Delta(msgspec.Struct, frozen=True, gc=False):

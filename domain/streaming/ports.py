@@ -8,6 +8,7 @@ import msgspec
 from domain.catalogue.models import Tier
 from domain.catalogue.resolver import Resolution
 from domain.ids import ChatId, MessageId, RequestId, TurnId
+from domain.jobs.payloads import SummariseThread
 from domain.quotas.models import Hold
 from domain.scope import AccessScope
 from domain.streaming.events import Done, TurnError
@@ -26,7 +27,8 @@ class TurnBrief(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a running turn that does not change while it runs.
 
     `started` is the clock's monotonic reading at which it was accepted; `epoch` fences every write of its owner;
-    `tools` are those the model may use.
+    `tools` are those the model may use; `recap_tokens` is the size of the summary in its prompt, if there is one, and
+    `summary_due` what is to be summarised once the turn has been answered.
     """
 
     turn_id: TurnId
@@ -41,6 +43,8 @@ class TurnBrief(msgspec.Struct, frozen=True, kw_only=True):
     trace: TraceContext
     started: float
     tools: frozenset[Tool] = frozenset()
+    recap_tokens: int | None = None
+    summary_due: SummariseThread | None = None
 
     @property
     def facts(self) -> TurnFacts:

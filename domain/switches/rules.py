@@ -49,6 +49,9 @@ class SwitchState(msgspec.Struct, frozen=True, kw_only=True):
         """The tools that no model is offered."""
         return frozenset(tool for tool in Tool if self.holds(SwitchScope.TOOL, tool, now))
 
+    def closes_summaries(self, now: datetime) -> bool:
+        return self.holds(SwitchScope.FEATURE, Feature.SUMMARY, now)
+
     def aborting(self, turn: TurnFacts, now: datetime) -> Switch | None:
         """A switch that ends this running turn, if there is one."""
         return next((each for each in self.switches.values() if each.aborts(now) and concerns(each.name, turn)), None)

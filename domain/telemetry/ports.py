@@ -48,6 +48,10 @@ class Counted(StrEnum):
     RATE_LIMITED = "rate_limited"
     JOBS_HANDLED = "jobs_handled"
     SYSTEM_CALLS = "system_calls"
+    CONTEXT_TRUNCATION = "context_truncation"
+    THREAD_SUMMARY_TRIGGER = "thread_summary_trigger"
+    THREAD_SUMMARY_EXECUTION = "thread_summary_execution"
+    THREAD_SUMMARY_CAS_CONFLICTS = "thread_summary_cas_conflicts"
 
 
 class Measured(StrEnum):

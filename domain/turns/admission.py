@@ -1,7 +1,5 @@
 """Everything that may refuse a send or a change, in its documented order (api.md 3.4, 3.5). Reads only."""
 
-from collections.abc import Sequence
-
 import msgspec
 from msgspec.structs import replace
 
@@ -10,7 +8,9 @@ from domain.catalogue.ports import Catalogue
 from domain.catalogue.resolver import Candidate, Resolution, candidates_for_send, resolved
 from domain.chats.models import NewChat
 from domain.chats.service import ChatDraft
-from domain.context.assembler import PLAN_REFUSALS, Plan, PlanRefused, assemble
+from domain.context.assembler import NO_TOOLS, PLAN_REFUSALS, Plan, PlanRefused, assemble
+from domain.context.fencing import fenced, new_nonce
+from domain.context.history import NO_HISTORY, History
 from domain.errors import (
     ChatNotFound,
     Fault,
@@ -22,14 +22,17 @@ from domain.errors import (
     RequestIdReused,
 )
 from domain.ids import ChatId, RequestId, TurnId
+from domain.jobs.payloads import SummariseThread
+from domain.providers.ports import Providers
 from domain.quotas.cascade import first_admitted
 from domain.quotas.models import Claim, Hold, QuotaRules, Standing
 from domain.quotas.reservation import hold_for
 from domain.scope import AccessScope
 from domain.streaming.supervisor import TurnSupervisor
+from domain.summaries.trigger import SummaryRules, summary_target
 from domain.switches.models import Wants
 from domain.telemetry.ports import Counted, Telemetry
-from domain.turns.models import PUBLIC_STATES, Exchange, Gate, SendCommand, StoredAnswer, TurnState, TurnSummary
+from domain.turns.models import PUBLIC_STATES, Gate, SendCommand, StoredAnswer, TurnState, TurnSummary
 from domain.turns.mutations import ChangeCommand, changeable
 from domain.turns.ports import TurnTx
 from domain.turns.switch_gate import SwitchGate
@@ -39,7 +42,8 @@ from domain.unit_of_work import Access, UnitOfWork
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     """A question that nothing refuses, and its place: a chat as it was seen, or one that comes into being with it.
 
-    `origin` is the call that asks it; `replaces` is the turn that goes when the new one comes.
+    `origin` is the call that asks it; `replaces` is the turn that goes when the new one comes. `recap_tokens` is the
+    size of the summary in the plan, if there is one, `summary_due` what to summarise once the question is answered.
     """
 
     command: SendCommand
@@ -50,6 +54,8 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     claim: Claim
     replaces: TurnId | None = None
+    recap_tokens: int | None = None
+    summary_due: SummariseThread | None = None
 
 
 class _Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,19 +70,23 @@ class Admission:
         self,
         begin: UnitOfWork[TurnTx],
         catalogue: Catalogue,
+        providers: Providers,
         switches: SwitchGate,
         supervisor: TurnSupervisor,
         budgets: Estimation,
         recent_turns: int,
+        summaries: SummaryRules,
         rules: QuotaRules,
         telemetry: Telemetry,
     ) -> None:
         self._begin = begin
         self._catalogue = catalogue
+        self._providers = providers
         self._switches = switches
         self._supervisor = supervisor
         self._budgets = budgets
         self._recent_turns = recent_turns
+        self._summaries = summaries
         self._rules = rules
         self._telemetry = telemetry
 
@@ -111,7 +121,8 @@ class Admission:
                 return await self._answer_to(tx, gate.same_request, command)
             choice = self._choice(scope, command, gate)
             history = await self._history(tx, chat_id, choice.candidates)
-        return self._admitted(command, request_id, gate, gate.standing, choice, history)
+        admitted = self._admitted(command, request_id, gate, gate.standing, choice, history)
+        return replace(admitted, summary_due=self._summary_due(scope, gate.chat_id, history, admitted.plan))
 
     async def _admit_change(
         self, scope: AccessScope, change: ChangeCommand, request_id: RequestId
@@ -127,7 +138,12 @@ class Admission:
             choice = self._choice(scope, command, gate)
             history = await self._history(tx, change.chat_id, choice.candidates, without=target.turn_id)
         admitted = self._admitted(command, request_id, gate, gate.standing, choice, history)
-        return replace(admitted, origin=replace(change, seen=target.request_id), replaces=target.turn_id)
+        return replace(
+            admitted,
+            origin=replace(change, seen=target.request_id),
+            replaces=target.turn_id,
+            summary_due=self._summary_due(scope, gate.chat_id, history, admitted.plan),
+        )
 
     def _admit_new_chat(
         self, scope: AccessScope, command: SendCommand, draft: ChatDraft, request_id: RequestId, standing: Standing
@@ -136,7 +152,7 @@ class Admission:
         self._switches.refuse(scope.tenant_id, _wants(command))
         chat = draft.resolved(self._catalogue)
         self._supervisor.require_permit()
-        return self._admitted(command, request_id, chat, standing, self._usable(chat.model), ())
+        return self._admitted(command, request_id, chat, standing, self._usable(chat.model), NO_HISTORY)
 
     def _choice(self, scope: AccessScope, command: SendCommand, gate: Gate) -> _Choice:
         if gate.running_request_id is not None:
@@ -154,11 +170,12 @@ class Admission:
         place: Gate | NewChat,
         standing: Standing,
         choice: _Choice,
-        history: Sequence[Exchange],
+        history: History,
     ) -> Admitted:
         """The first candidate that the counters admit; too long a question for it is refused only then."""
         version = choice.catalogue_version
-        offers = (self._offer(each, history, command.content, standing, version) for each in choice.candidates)
+        nonce = new_nonce()
+        offers = (self._offer(each, history, nonce, command.content, standing, version) for each in choice.candidates)
         try:
             (candidate, plan), hold = first_admitted(offers, standing, self._rules)
         except QuotaExceeded:
@@ -171,6 +188,7 @@ class Admission:
             self._telemetry.count(Counted.QUOTA_TIER_DOWNGRADE, reason=resolution.downgrade_reason, **names)
         if not isinstance(plan, Plan):
             raise plan
+        self._count_truncation(history, plan)
         return Admitted(
             command=command,
             origin=command,
@@ -179,18 +197,39 @@ class Admission:
             resolution=resolution,
             plan=plan,
             claim=Claim(hold=hold, limits=standing.limits, deployment=self._rules.defaults),
+            recap_tokens=history.recap.token_estimate if history.recap and plan.has_recap else None,
         )
+
+    def _summary_due(self, scope: AccessScope, chat_id: ChatId, history: History, plan: Plan) -> SummariseThread | None:
+        target_seq = summary_target(history, plan, self._summaries, self._recent_turns)
+        if target_seq is None or self._switches.summaries_closed():
+            return None
+        return SummariseThread(
+            tenant_id=scope.tenant_id,
+            user_id=scope.user_id,
+            chat_id=chat_id,
+            covers_seq=history.recap.covers_seq if history.recap else 0,
+            target_seq=target_seq,
+        )
+
+    def _count_truncation(self, history: History, plan: Plan) -> None:
+        if plan.turns_dropped or history.left_out_seq is not None:
+            self._telemetry.count(Counted.CONTEXT_TRUNCATION, what="turns")
+        if history.recap is not None and not plan.has_recap:
+            self._telemetry.count(Counted.CONTEXT_TRUNCATION, what="summary")
 
     def _count(self, decision: str, model: ModelSpec) -> None:
         self._telemetry.count(Counted.QUOTA_PREFLIGHT, decision=decision, model=model.id, tier=model.tier.value)
 
     def _offer(
-        self, candidate: Candidate, history: Sequence[Exchange], content: str, standing: Standing, version: int
+        self, candidate: Candidate, history: History, nonce: str, content: str, standing: Standing, version: int
     ) -> tuple[tuple[Candidate, Plan | PlanRefused], Hold]:
         budgets = candidate.model.estimation_budgets.over(self._budgets)
+        carried = self._providers.for_provider(candidate.model.provider_id).capabilities
+        recap = fenced(history.recap.text, nonce) if history.recap else None
         plan: Plan | PlanRefused
         try:
-            plan = assemble(candidate.model, budgets, history, content)
+            plan = assemble(candidate.model, budgets, history.exchanges, content, NO_TOOLS, recap, carried)
         except PLAN_REFUSALS as refused:
             plan = refused
         # What is refused for its length has no bound of its own.
@@ -216,9 +255,9 @@ class Admission:
 
     async def _history(
         self, tx: TurnTx, chat_id: ChatId, candidates: tuple[Candidate, ...], without: TurnId | None = None
-    ) -> Sequence[Exchange]:
+    ) -> History:
         if not self._recent_turns:
-            return ()
+            return NO_HISTORY
         largest_bytes = max(
             each.model.max_input_tokens * each.model.estimation_budgets.over(self._budgets).bytes_per_token
             for each in candidates

@@ -21,6 +21,7 @@ from domain.streaming.models import Stopped, StopReason
 from domain.streaming.ports import Closing
 from domain.telemetry.ports import Counted, SpanName, Telemetry
 from domain.turns.ending_events import events_of_ending
+from domain.turns.follow_ups import count_follow_ups, follow_ups_of
 from domain.turns.models import TurnIdentity, TurnResult, TurnState
 from domain.turns.outcome import reported_usage, result_of, terminal_of
 from domain.turns.ports import TurnTx
@@ -92,8 +93,12 @@ class TurnFinaliser:
             if short is None:
                 return await self._levels(tx, result) if await _is_ours(tx, closing, result) else None
             await tx.events.add(*events_of_ending(turn, result, closing.ending, self._clock.now()))
+            follow_ups = follow_ups_of(brief, result)
+            if follow_ups:
+                await tx.jobs.enqueue(*follow_ups)
             levels = await self._levels(tx, result)
         count_settlement(self._telemetry, turn, result.settlement, short)
+        count_follow_ups(self._telemetry, follow_ups)
         return levels
 
     async def _levels(self, tx: TurnTx, result: TurnResult) -> Sequence[QuotaLevel]:

@@ -95,13 +95,6 @@ class Founding(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing
 
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier turn as the model gets to see it again."""
-
-    user_text: str
-    assistant_text: str
-
-
 class NewTurn(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of a turn at its start: the running turn and its user message."""
 
@@ -113,6 +106,8 @@ class NewTurn(msgspec.Struct, frozen=True, kw_only=True):
     user_message_id: MessageId
     owner: OwnerId
     brief: TurnBrief
+    plan_tokens: int
+    turns_dropped: int
 
 
 class SavedPart(msgspec.Struct, frozen=True, kw_only=True):

@@ -164,7 +164,11 @@ class Opening:
                 trace=trace,
                 started=self._clock.monotonic(),
                 tools=frozenset({Tool.WEB_SEARCH} if command.web_search else ()),
+                recap_tokens=admitted.recap_tokens,
+                summary_due=admitted.summary_due,
             ),
+            plan_tokens=admitted.plan.estimated_tokens,
+            turns_dropped=admitted.plan.turns_dropped,
         )
 
 

@@ -6,14 +6,15 @@ from typing import Protocol
 
 from domain.audit.ports import EventTx
 from domain.chats.models import NewChat
+from domain.context.history import History
 from domain.ids import ChatId, OwnerId, RequestId, TurnId
+from domain.jobs.ports import JobTx
 from domain.limits.turn_caps import RunningTurns
 from domain.quotas.periods import PeriodType
 from domain.quotas.ports import Quotas
 from domain.streaming.models import StopReason
 from domain.streaming.ports import TurnBrief
 from domain.turns.models import (
-    Exchange,
     Fence,
     Founding,
     Gate,
@@ -42,12 +43,10 @@ class Turns(Protocol):
         """What a send that creates its chat meets, in one read; keys of creating sends are unique per user."""
         ...
 
-    async def history(
-        self, chat_id: ChatId, newest: int, max_bytes: int, without: TurnId | None = None
-    ) -> Sequence[Exchange]:
-        """The newest answered turns that users saw an answer of, oldest first, within both bounds.
+    async def history(self, chat_id: ChatId, newest: int, max_bytes: int, without: TurnId | None = None) -> History:
+        """The summary of the chat and the newest turns beyond it that users saw an answer of, within both bounds.
 
-        Deleted and replaced ones are no part of it, nor is the one that is about to be replaced.
+        In one read. Deleted and replaced ones are no part of it, nor is the one that is about to be replaced.
         """
         ...
 
@@ -160,7 +159,7 @@ class CancellationTx(StatusTx, Protocol):
     def cancellations(self) -> Cancellations: ...
 
 
-class TurnTx(EventTx, Protocol):
+class TurnTx(EventTx, JobTx, Protocol):
     @property
     def turns(self) -> Turns: ...
 

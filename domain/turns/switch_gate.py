@@ -25,6 +25,9 @@ class SwitchGate:
         """Raises GenerationDisabled, WebSearchDisabled, ImagesDisabled, in this order."""
         self._board.state.refuse(tenant_id, wants, self._clock.now())
 
+    def summaries_closed(self) -> bool:
+        return self._board.state.closes_summaries(self._clock.now())
+
     def premium_closed(self) -> DowngradeReason | None:
         """Why no premium model may answer at the moment; None if they may."""
         feature = self._board.state.closes_premium(self._clock.now())

@@ -28,8 +28,15 @@ class Prepared:
 
     async def one(self, driver: asyncpg.Connection, parameters: dict[str, Any]) -> asyncpg.Record | None:
         """The first row, if there is any."""
+        return await driver.fetchrow(self._text, *self._values(parameters))
+
+    async def all(self, driver: asyncpg.Connection, parameters: dict[str, Any]) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await driver.fetch(self._text, *self._values(parameters))
+        return rows
+
+    def _values(self, parameters: dict[str, Any]) -> list[Any]:
         values = {**self._constants, **parameters}
-        return await driver.fetchrow(self._text, *[values[name] for name in self._order])
+        return [values[name] for name in self._order]
 
 
 def json_text(value: object) -> str:

@@ -23,6 +23,7 @@ from domain.streaming.events import Done, Numbered
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
 from domain.subject import AuthMethod, Subject
+from domain.summaries.trigger import SummaryRules
 from domain.switches.board import Switchboard
 from domain.telemetry.ports import SilentTelemetry, Telemetry
 from domain.telemetry.trace_context import new_trace
@@ -54,6 +55,7 @@ from tests.fakes.limits import unlimited
 from tests.fakes.providers import OneProvider
 
 RULES = QuotaRules()
+SUMMARIES = SummaryRules()
 MODEL = ModelSpec(id="test-model", provider_id="test", provider_model_id="remote", is_default=True)
 
 
@@ -141,6 +143,7 @@ async def running_engine(
     rules: QuotaRules = RULES,
     models: tuple[ModelSpec, ...] = (MODEL,),
     telemetry: Telemetry | None = None,
+    summaries: SummaryRules = SUMMARIES,
 ) -> AsyncIterator[Engine]:
     pools = create_pools(
         dsn,
@@ -163,6 +166,7 @@ async def running_engine(
         rules,
         models,
         telemetry or SilentTelemetry(),
+        summaries,
     )
     try:
         await board.refresh()
@@ -188,6 +192,7 @@ def _assembled(
     rules: QuotaRules,
     models: tuple[ModelSpec, ...],
     telemetry: Telemetry,
+    summaries: SummaryRules,
 ) -> Engine:
     policy, budgets = Policy(), Estimation()
     owner, catalogue = OwnerId(uuid4()), FixedCatalogue(*models)
@@ -214,10 +219,12 @@ def _assembled(
             Admission(
                 begin,
                 catalogue,
+                OneProvider(provider),
                 SwitchGate(board, clock),
                 supervisor,
                 budgets,
                 recent_turns=20,
+                summaries=summaries,
                 rules=rules,
                 telemetry=telemetry,
             ),

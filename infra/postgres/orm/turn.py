@@ -116,3 +116,7 @@ class TurnRow(TenantRow):
     billing_outcome: Mapped[str | None]
     settled_micro: Mapped[int | None]
     capped: Mapped[bool | None]
+
+    plan_tokens: Mapped[int | None] = mapped_column(Integer)
+    turns_dropped: Mapped[int | None] = mapped_column(Integer)
+    summary_applied: Mapped[bool | None]

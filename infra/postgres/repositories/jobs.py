@@ -7,7 +7,7 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.queries import Queries
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.jobs.payloads import Job, queue_of
+from domain.jobs.payloads import Job, key_of, queue_of
 from infra.postgres.connection_pool import driver_of
 from infra.postgres.job_tables import ENVIRONMENT, QUEUE, SCHEDULER
 
@@ -31,5 +31,7 @@ class PostgresJobs:
             [queue_of(job) for job in jobs],
             [_payload.encode(job) for job in jobs],
             [_PRIORITY] * len(jobs),
+            dedupe_key=[key_of(job) for job in jobs],
             headers=[{TENANT_HEADER: str(job.tenant_id)} for job in jobs],
+            on_conflict="skip",
         )

@@ -4,7 +4,7 @@ The statements are built once, when the module is read: building them costs more
 names `tenant_id` and `user_id`, which come from the scope.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, Final
@@ -46,6 +46,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.catalogue.models import Tier
 from domain.chats.models import NewChat
+from domain.context.history import History
 from domain.ids import ChatId, MessageId, RequestId, TurnId
 from domain.limits.turn_caps import RunningTurns
 from domain.messages.models import Role
@@ -57,7 +58,6 @@ from domain.quotas.periods import PeriodType
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
 from domain.turns.models import (
-    Exchange,
     Fence,
     Founding,
     Gate,
@@ -81,6 +81,7 @@ from infra.postgres.prepared import Prepared, json_text
 from infra.postgres.repositories.bound import OUR_CHAT, OUR_LIVE_CHAT, OUR_TURN, OUR_TURNS, TENANT, USER
 from infra.postgres.repositories.bound import bound as _b
 from infra.postgres.repositories.cancellations import reason_of
+from infra.postgres.repositories.histories import HISTORY, history_of
 from infra.postgres.repositories.messages import MESSAGE_COLUMNS, message_of
 from infra.postgres.repositories.quotas import STANDING, standing_of
 
@@ -130,34 +131,6 @@ _FOUNDING: Final = Prepared(
         TurnRow,
         and_(OUR_TURNS, TurnRow.request_id == _b("request_id"), TurnRow.kind == TurnKind.CREATE_SEND.value),
     )
-)
-
-_size_bytes = func.octet_length(_Asked.content) + func.octet_length(_Answered.content)
-_counted = (
-    select(
-        TurnRow.user_seq,
-        _Asked.content.label("asked"),
-        _Answered.content.label("answered"),
-        func.sum(_size_bytes).over(order_by=TurnRow.user_seq.desc()).label("bytes_so_far"),
-    )
-    .join(_Asked, _message_of_turn(_Asked, TurnRow.user_message_id))
-    .join(_Answered, _message_of_turn(_Answered, TurnRow.assistant_message_id))
-    .where(
-        OUR_TURNS,
-        TurnRow.chat_id == _b("chat_id"),
-        TurnRow.state.in_((TurnState.COMPLETED.value, TurnState.CANCELLED.value)),
-        TurnRow.deleted_at.is_(None),
-        TurnRow.id.is_distinct_from(_b("without", TurnRow.id.type)),
-        _Answered.content != "",
-    )
-    .order_by(TurnRow.user_seq.desc())
-    .limit(_b("newest", Integer()))
-    .subquery()
-)
-_HISTORY: Final = (
-    select(_counted.c.asked, _counted.c.answered)
-    .where(_counted.c.bytes_so_far <= _b("max_bytes", BigInteger()))
-    .order_by(_counted.c.user_seq)
 )
 
 # Who opens a turn holds this lock to the end, so that the next one counts it; a later statement sees what was committed
@@ -282,6 +255,9 @@ _opened = (
                 "period_day",
                 "period_month",
                 "tenant_bucket",
+                "plan_tokens",
+                "turns_dropped",
+                "summary_applied",
             )
         },
     )
@@ -587,11 +563,10 @@ class PostgresTurns:
         created = None if row["id"] is None else _summary(row, ChatId(row["chat_id"]), request_id)
         return Founding(created=created, standing=standing_of(row))
 
-    async def history(
-        self, chat_id: ChatId, newest: int, max_bytes: int, without: TurnId | None = None
-    ) -> Sequence[Exchange]:
-        rows = await self._run(_HISTORY, chat_id=chat_id, newest=newest, max_bytes=max_bytes, without=without)
-        return [Exchange(user_text=row.asked, assistant_text=row.answered) for row in rows]
+    async def history(self, chat_id: ChatId, newest: int, max_bytes: int, without: TurnId | None = None) -> History:
+        bounds = {"chat_id": chat_id, "newest": newest, "max_bytes": max_bytes, "without": without}
+        rows = await HISTORY.all(driver_of(self._connection), _bound({**self._ours, **bounds}))
+        return history_of(rows)
 
     async def reserve_seq(self, chat_id: ChatId, revision: int) -> int | None:
         row = await self._one(_RESERVE_SEQ, chat_id=chat_id, seen_revision=revision, queue=self._queue)
@@ -718,6 +693,9 @@ def _opening(turn: NewTurn, user_seq: int, lease: timedelta) -> dict[str, object
         "period_day": hold.day,
         "period_month": hold.month,
         "tenant_bucket": hold.in_tenant_buckets,
+        "plan_tokens": turn.plan_tokens,
+        "turns_dropped": turn.turns_dropped,
+        "summary_applied": brief.recap_tokens is not None,
     }
 
 

@@ -17,7 +17,7 @@ from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from domain.ids import EventId, UserId
-from domain.jobs.payloads import Job
+from domain.jobs.payloads import ExportAudit, Job
 from domain.jobs.retries import JobFailed
 from domain.scope import AccessScope
 from infra.jobs.engine_tables import JobTables
@@ -62,6 +62,7 @@ class Done:
         self._hindrance = hindrance
 
     async def handle(self, job: Job) -> None:
+        assert isinstance(job, ExportAudit)
         self.events[job.event_id] += 1
         if self._hindrance is not None:
             raise self._hindrance

@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from infra.postgres import migrate
 from infra.postgres.dsn import DIALECT
-from infra.postgres.orm import chat, event, message, policy, turn, turn_part
+from infra.postgres.orm import chat, event, message, policy, thread_summary, turn, turn_part
 from infra.postgres.orm.base import SCHEMA, Base
 from infra.postgres.role_check import GLOBAL_TABLES, NEWEST_VERSION
 from tests.harness.postgres import Database
@@ -29,6 +29,7 @@ MAPPED = {
         message.MessageRow,
         turn.TurnRow,
         turn_part.TurnPartRow,
+        thread_summary.ThreadSummaryRow,
         event.AuditEventRow,
         event.UsageEventRow,
         policy.KillSwitchRow,

@@ -19,6 +19,7 @@ from domain.streaming.events import (
     Numbered,
     StreamEvent,
     StreamStarted,
+    SummaryApplied,
     Timing,
     TokenUsage,
     Tool,
@@ -165,6 +166,20 @@ EXAMPLES: dict[str, list[Line]] = {
         ),
     ],
 }
+SUMMARISED = StreamStarted(
+    request_id=STARTED.request_id,
+    message_id=STARTED.message_id,
+    is_new_turn=False,
+    thread_summary_applied=SummaryApplied(8_192),
+)
+
+
+def test_a_summary_in_the_context_is_told_at_the_start_within_the_bound_of_the_frame() -> None:
+    told = frame(1, SUMMARISED)
+    assert b'"is_new_turn":false,"thread_summary_applied":{"token_estimate":8192}}\n\n' in told
+    assert len(told) <= 215
+
+
 LINES = [(name, number, *line) for name, lines in EXAMPLES.items() for number, line in enumerate(lines)]
 
 

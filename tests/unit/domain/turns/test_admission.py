@@ -1,6 +1,6 @@
 """What a send is admitted with, when something changes between two of its looks."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import cast
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from domain.catalogue.live import LiveCatalogue
 from domain.catalogue.models import MOST_TOKENS, Estimation, EstimationBudgets, ModelSpec
 from domain.clock import SystemClock
+from domain.context.history import NO_HISTORY, History
 from domain.errors import InputTooLong
 from domain.ids import ChatId, RequestId, TenantId, UserId
 from domain.quotas.limits import UNLIMITED_MICRO, Limits, LimitSet, TierLimits
@@ -20,14 +21,16 @@ from domain.quotas.models import QuotaRules, Standing
 from domain.scope import AccessScope
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
+from domain.summaries.trigger import SummaryRules
 from domain.switches.board import Switchboard
 from domain.switches.ports import Standing as Switched
 from domain.telemetry.ports import SilentTelemetry
 from domain.turns.admission import Admission, Admitted
-from domain.turns.models import Exchange, Gate, SendCommand, StoredAnswer
+from domain.turns.models import Gate, SendCommand, StoredAnswer
 from domain.turns.ports import TurnTx
 from domain.turns.switch_gate import SwitchGate
 from domain.unit_of_work import Access, UnitOfWork
+from tests.fakes.providers import FunctionProvider, OneProvider, saying
 from tests.fakes.turns import MODEL, MemoryBooks
 from tests.harness.engine import a_key
 
@@ -63,9 +66,9 @@ class Reads:
             standing=Standing(now=NOW, limits=LimitSet(), counters={}),
         )
 
-    async def history(self, *_: object) -> Sequence[Exchange]:
+    async def history(self, *_: object) -> History:
         self._meanwhile()
-        return ()
+        return NO_HISTORY
 
 
 class Tx(msgspec.Struct):
@@ -85,10 +88,12 @@ async def _admitted(
     admission = Admission(
         cast("UnitOfWork[TurnTx]", begin),
         catalogue,
+        OneProvider(FunctionProvider(saying("never"))),
         SwitchGate(board, CLOCK),
         supervisor,
         Estimation(),
         recent_turns=1,
+        summaries=SummaryRules(),
         rules=UNLIMITED,
         telemetry=SilentTelemetry(),
     )

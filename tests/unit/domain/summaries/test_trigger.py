@@ -1,0 +1,60 @@
+"""When a conversation is summarised, and up to where (engine.md 6.3)."""
+
+import pytest
+from msgspec.structs import replace
+
+from domain.context.assembler import Plan
+from domain.context.history import Exchange, History
+from domain.summaries.trigger import SummaryRules, summary_target
+
+RULES = SummaryRules()
+ROOMY = Plan(instructions=None, items=(), estimated_tokens=799, room_tokens=1_000, turns_dropped=0, has_recap=False)
+CROWDED = replace(ROOMY, estimated_tokens=800)
+
+
+def exchanges(count: int, first_seq: int = 1) -> list[Exchange]:
+    """Two messages each, the first at `first_seq`."""
+    return [Exchange(user_seq=first_seq + 2 * number, user_text="q", assistant_text="a") for number in range(count)]
+
+
+def target(plan: Plan, history: History, rules: SummaryRules = RULES, recent_turns: int = 20) -> int | None:
+    return summary_target(history, plan, rules, recent_turns)
+
+
+def test_nothing_is_summarised_while_there_is_room() -> None:
+    assert target(ROOMY, History(exchanges=exchanges(10))) is None
+
+
+def test_a_crowded_prompt_leaves_the_four_newest_turns_that_of_its_own_included() -> None:
+    """Turns end at 2, 4 … 20; the new one is the fourth beside those that end at 16, 18 and 20."""
+    assert target(CROWDED, History(exchanges=exchanges(10))) == 14
+
+
+@pytest.mark.parametrize(("count", "seq"), [(0, None), (3, None), (4, 2), (5, 4)])
+def test_as_many_turns_as_are_kept_are_not_summarised(count: int, seq: int | None) -> None:
+    assert target(CROWDED, History(exchanges=exchanges(count))) == seq
+
+
+def test_the_newest_turn_is_never_covered() -> None:
+    assert target(CROWDED, History(exchanges=exchanges(3)), SummaryRules(keep_turns=1)) == 6
+
+
+def test_what_was_dropped_is_summarised_even_if_it_is_among_the_newest() -> None:
+    history = History(exchanges=exchanges(3))
+    assert target(replace(ROOMY, turns_dropped=2), history) == 4
+    assert target(replace(ROOMY, turns_dropped=1), History(exchanges=exchanges(10))) == 14
+
+
+def test_what_was_not_even_read_is_summarised() -> None:
+    assert target(ROOMY, History(exchanges=exchanges(2, first_seq=9), left_out_seq=7)) == 8
+    assert target(ROOMY, History(left_out_seq=7)) == 8
+    assert target(ROOMY, History(exchanges=exchanges(10, first_seq=9), left_out_seq=7)) == 22
+
+
+def test_a_history_that_nears_the_number_of_turns_that_are_read_is_crowded() -> None:
+    assert target(ROOMY, History(exchanges=exchanges(15))) is None
+    assert target(ROOMY, History(exchanges=exchanges(16))) == 26
+
+
+def test_summaries_that_are_off_are_not_wanted() -> None:
+    assert target(CROWDED, History(exchanges=exchanges(10)), SummaryRules(enabled=False)) is None
