@@ -31,6 +31,7 @@ from app.drain import DrainSwitch
 from app.exports import build_sinks
 from app.jobs import background
 from app.messaging import messaging
+from app.periodic import Bell
 from app.policy_watch import PolicyWatch
 from app.readiness import readiness_checks
 from app.runtime import Runtime
@@ -103,7 +104,8 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     """The whole process, closed. Raises Mistakes for settings that only show here to be unusable."""
     clock, policy, telemetry = SystemClock(), Policy(), _telemetry(settings.telemetry)
     owner = OwnerId(uuid7(clock.now()))
-    providers, models, source = _models(settings, env, clock)
+    keys_refused = Bell()
+    providers, models, source = _models(settings, env, clock, telemetry, keys_refused)
     listed = LiveCatalogue(models, clock.now())
     pools = open_pools(settings.database, database_url)
     limits = transaction_limits(settings.database)
@@ -186,7 +188,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             caution=_caution(settings, verifier, clock, telemetry),
             cursors=Cursors(cursor_keys(settings, env)),
             drain=drain,
-            checks={**readiness_checks(pools, board, listed), **messages.checks},
+            checks={**readiness_checks(pools, board, listed, providers), **messages.checks},
             limits=BodyLimits(max_bytes=settings.http.max_body_bytes, stall=settings.http.body_idle_timeout),
             further_controllers=(
                 SendController,
@@ -227,6 +229,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         drain=drain,
         pools=pools,
         providers=providers,
+        keys_refused=keys_refused,
         supervisor=supervisor,
         followers=followers,
         mirrors=mirrors,
@@ -241,14 +244,14 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
 
 
 def _models(
-    settings: Settings, env: Mapping[str, str], clock: Clock
+    settings: Settings, env: Mapping[str, str], clock: Clock, telemetry: Telemetry, keys_refused: Bell
 ) -> tuple[ProviderRegistry, tuple[ModelSpec, ...], CatalogueSource]:
     """What is configured; without models in the configuration, what the environment and the scripted models offer."""
     found_providers, found_models = defaults_from_environment(env)
     common = settings.deadline.for_calls()
     models = settings.models or tuple(msgspec.structs.replace(each, deadlines=common) for each in found_models)
     try:
-        providers = build_providers({**found_providers, **settings.providers}, env, clock)
+        providers = build_providers({**found_providers, **settings.providers}, env, clock, telemetry, keys_refused.ring)
     except InvalidProviders as invalid:
         raise Mistakes(tuple(invalid.faults)) from None
     if settings.policy.catalog_file is not None:

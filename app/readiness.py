@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from functools import partial
 
 import asyncpg
 
@@ -13,11 +14,16 @@ from infra.postgres.connection_pool import driver_of
 from infra.postgres.engine import Pools
 from infra.postgres.role_check import NEWEST_VERSION, OLDEST_VERSION
 from infra.postgres.transaction import transaction
+from infra.providers.call_gate import CallGate
+from infra.providers.circuit import CircuitState
+from infra.providers.registry import ProviderRegistry
 
 _PATIENCE = timedelta(seconds=1)
 
 
-def readiness_checks(pools: Pools, board: Switchboard, listed: LiveCatalogue) -> Mapping[str, Check]:
+def readiness_checks(
+    pools: Pools, board: Switchboard, listed: LiveCatalogue, providers: ProviderRegistry
+) -> Mapping[str, Check]:
     """By name, as /readyz shows them. A check that raises has failed.
 
     Credentials were checked at start and cannot change while the process runs.
@@ -41,7 +47,18 @@ def readiness_checks(pools: Pools, board: Switchboard, listed: LiveCatalogue) ->
     async def credentials() -> Health:
         return Health.OK
 
-    return {"database": database, "migrations": migrations, "catalogue": catalogue, "credentials": credentials}
+    return {
+        "database": database,
+        "migrations": migrations,
+        "catalogue": catalogue,
+        "credentials": credentials,
+        **{f"provider:{id_}": partial(_provider, gate) for id_, gate in providers.gates.items()},
+    }
+
+
+async def _provider(gate: CallGate) -> Health:
+    """A provider that fails is no reason to send this process no work."""
+    return Health.OK if gate.state is CircuitState.CLOSED else Health.DEGRADED
 
 
 def _looking(pools: Pools) -> AbstractAsyncContextManager[asyncpg.Connection]:

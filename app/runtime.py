@@ -6,6 +6,7 @@ from api.rest.routes import RestServices
 from app.drain import DrainSwitch
 from app.jobs import Background
 from app.messaging import Messaging
+from app.periodic import Bell
 from app.policy_watch import PolicyWatch
 from domain.clock import Clock
 from domain.quotas.hold_audit import HoldAuditor
@@ -30,6 +31,7 @@ class Runtime:
     drain: DrainSwitch
     pools: Pools
     providers: ProviderRegistry
+    keys_refused: Bell
     supervisor: TurnSupervisor
     messaging: Messaging
     policy_watch: PolicyWatch

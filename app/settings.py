@@ -191,6 +191,7 @@ class DeadlineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     pool_wait: Deadline = duration("5s")
     connect: Deadline = duration("3s")
+    write: Deadline = duration("10s")
     first_byte: Deadline = duration("30s")
     first_token: Deadline = duration("60s")
     inter_token: Deadline = duration("60s")
@@ -201,6 +202,7 @@ class DeadlineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return Deadlines(
             pool_wait=self.pool_wait,
             connect=self.connect,
+            write=self.write,
             headers=self.first_byte,
             first_token=self.first_token,
             idle=self.inter_token,

@@ -34,6 +34,27 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
 
+    def grown_from(self, earlier: "Usage | None") -> "Usage":
+        """Both reports of one call: counts grow while it runs, so of two numbers the larger is the later one."""
+        if earlier is None:
+            return self
+        return Usage(**{name: _larger(getattr(self, name), getattr(earlier, name)) for name in self.__struct_fields__})
+
+    def completed_by(self, provisional: "Usage | None") -> "Usage":
+        """These are final; what they leave out is what was told before."""
+        if provisional is None:
+            return self
+        told = self.__struct_fields__
+        return Usage(**{name: _first(getattr(self, name), getattr(provisional, name)) for name in told})
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return max((count for count in (one, other) if count is not None), default=None)
+
+
+def _first(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one
+
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
     """Code points of the answer, end exclusive."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from enum import Enum
 from typing import Protocol
 
@@ -56,4 +57,8 @@ class Provider(Protocol):
 class Providers(Protocol):
     def for_provider(self, provider_id: str) -> Provider:
         """The configured provider; a catalogue that names an unknown one is refused at start."""
+        ...
+
+    def closed_for(self, provider_id: str) -> timedelta | None:
+        """After how long its calls may get through again; None while they do."""
         ...

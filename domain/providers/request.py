@@ -81,6 +81,7 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
 
     pool_wait: timedelta = timedelta(seconds=5)
     connect: timedelta = timedelta(seconds=3)
+    write: timedelta = timedelta(seconds=10)
     headers: timedelta = timedelta(seconds=30)
     first_token: timedelta = timedelta(seconds=60)
     idle: timedelta = timedelta(seconds=60)

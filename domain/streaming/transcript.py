@@ -30,7 +30,7 @@ class Transcript:
     """`fold` is told every provider event in order and answers with what the readers get of it.
 
     `ending` is set by the first terminal, or when the text has grown to `max_text_bytes`; later events are ignored.
-    `first_token` is the clock's reading at the first text. `reported_usage` is the last report before a terminal.
+    `first_token` is the clock's reading at the first text. `reported_usage` is what was reported before a terminal.
     """
 
     def __init__(self, monotonic: Callable[[], float], max_text_bytes: int, *, exposes_reasoning: bool) -> None:
@@ -77,9 +77,9 @@ class Transcript:
             case CitationFound(citation):
                 self.citations.append(citation)
             case UsageReport(usage):
-                self.reported_usage = usage
+                self.reported_usage = usage.grown_from(self.reported_usage)
             case Completed():
-                self.ending = Finished(finish=event.finish, usage=event.usage or self.reported_usage)
+                self.ending = Finished(finish=event.finish, usage=self._final(event.usage))
             case Failed():
                 self.ending = self._broke(event)
             case Accepted() | TextDelta() | FunctionCall():
@@ -102,5 +102,8 @@ class Transcript:
             code=verdict.code,
             retryable=verdict.retryable,
             retry_after_ms=event.failure.retry_after_ms,
-            usage=event.usage or self.reported_usage,
+            usage=self._final(event.usage),
         )
+
+    def _final(self, usage: Usage | None) -> Usage | None:
+        return self.reported_usage if usage is None else usage.completed_by(self.reported_usage)

@@ -52,12 +52,24 @@ class Counted(StrEnum):
     THREAD_SUMMARY_TRIGGER = "thread_summary_trigger"
     THREAD_SUMMARY_EXECUTION = "thread_summary_execution"
     THREAD_SUMMARY_CAS_CONFLICTS = "thread_summary_cas_conflicts"
+    PROVIDER_REQUESTS = "provider_requests"
+    PROVIDER_ERRORS = "provider_errors"
+    PROVIDER_ANOMALIES = "provider_anomalies"
+    PROVIDER_FALLBACK = "provider_fallback"
 
 
 class Measured(StrEnum):
     """Histograms of engine.md 11.1 without prefix; the unit belongs to the name."""
 
     KILL_SWITCH_EFFECT = "kill_switch_effect_seconds"
+    PROVIDER_LATENCY = "provider_latency_ms"
+
+
+class Gauged(StrEnum):
+    """Gauges of engine.md 11.1 without prefix."""
+
+    BREAKER_STATE = "breaker_state"
+    PROVIDER_ALARM = "provider_alarm"
 
 
 class Span(Protocol):
@@ -86,6 +98,10 @@ class Telemetry(Protocol):
 
     def measure(self, what: Measured, value: float, **labels: str) -> None:
         """One more value. Labels as those of `count`."""
+        ...
+
+    def gauge(self, what: Gauged, value: float, **labels: str) -> None:
+        """How it stands from now on. Labels as those of `count`."""
         ...
 
 
@@ -118,4 +134,7 @@ class SilentTelemetry:
         pass
 
     def measure(self, what: Measured, value: float, **labels: str) -> None:
+        pass
+
+    def gauge(self, what: Gauged, value: float, **labels: str) -> None:
         pass

@@ -11,20 +11,26 @@ class CallHeaders:
     def __init__(
         self, settings: ProviderSettings, key: Secret | None, extra: dict[str, Secret], user_agent: str
     ) -> None:
-        self._propagate_trace = settings.propagate_trace
-        self._headers = {
+        self._settings = settings
+        self._user_agent = user_agent
+        self.renew(key, extra)
+
+    def renew(self, key: Secret | None, extra: dict[str, Secret]) -> None:
+        """For the calls that are made from now on."""
+        headers = {
             **{name: value.reveal() for name, value in extra.items()},
             "Content-Type": "application/json",
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",
-            "User-Agent": user_agent,
+            "User-Agent": self._user_agent,
         }
         if key is not None:
-            name, prefix = auth_header(settings)
-            self._headers[name] = prefix + key.reveal()
+            name, prefix = auth_header(self._settings)
+            headers[name] = prefix + key.reveal()
+        self._headers = headers
 
     def of(self, request: ProviderRequest) -> dict[str, str]:
-        if self._propagate_trace and request.traceparent:
+        if self._settings.propagate_trace and request.traceparent:
             return {**self._headers, "traceparent": request.traceparent}
         return self._headers
 

@@ -24,11 +24,13 @@ from domain.providers.ports import CallControl, CallState
 from domain.providers.request import ProviderRequest
 from infra.providers.adapter import Adapter
 from infra.providers.anomalies import Anomalies, Anomaly
+from infra.providers.call_gate import CallGate, PassedCall
 from infra.providers.http_pool import HttpPool
 from infra.providers.open_tools import OpenTools
-from infra.providers.opening import Opening
+from infra.providers.opening import response_head
 from infra.providers.refusal import is_event_stream, read_refusal
 from infra.providers.sse_decoder import DONE, MAX_FRAME_BYTES, Frame, SseDecoder
+from infra.providers.tool_pairs import ToolPairs
 from infra.providers.watchdog import Watchdog
 
 _GOODBYE_S = 2.0  # for usage and [DONE] after the reason to finish
@@ -43,12 +45,23 @@ class ResponseLimits(msgspec.Struct, frozen=True, kw_only=True):
 class HttpProvider:
     """A `Provider` of any adapter; `anomalies` counts what was wrong but survivable over all its calls."""
 
-    def __init__(self, pool: HttpPool, adapter: Adapter, clock: Clock, limits: ResponseLimits) -> None:
+    def __init__(
+        self,
+        pool: HttpPool,
+        adapter: Adapter,
+        clock: Clock,
+        limits: ResponseLimits,
+        gate: CallGate | None = None,
+        *,
+        connect_retries: int = 1,
+    ) -> None:
         self.anomalies = Anomalies()
         self.pool = pool
         self.adapter = adapter
         self.clock = clock
         self.limits = limits
+        self.gate = gate or CallGate.open_to_all(clock)
+        self.connect_retries = connect_retries
 
     @property
     def capabilities(self) -> Capabilities:
@@ -65,10 +78,14 @@ class HttpStream:
         self._provider = provider
         self._request = request
         self._control = control
-        self._translator = provider.adapter.translator(request, provider.anomalies)
+        self._anomalies = Anomalies()
+        self._translator = provider.adapter.translator(request, self._anomalies)
         self._decoder = SseDecoder(max_frame_bytes=provider.limits.max_frame_bytes)
         self._watchdog = Watchdog(self._give_up)
         self._tools = OpenTools(request.deadlines.tool_idle.total_seconds())
+        self._pairs = ToolPairs()
+        self._passed: PassedCall | None = None
+        self._terminal: Completed | Failed | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._text_bytes_left = 16 * request.max_output_tokens + 65_536
         self._silent = True
@@ -86,6 +103,7 @@ class HttpStream:
         if self._response is not None and self._reusable:
             self._provider.pool.linger(self._response)
         self._give_up(close=not self._reusable)
+        self._account()
         if self._control.called:
             self._control.state = CallState.ENDED
 
@@ -96,22 +114,42 @@ class HttpStream:
         while not (self._ended or self._control.cancelled):
             batch = await self._begin() if self._response is None else await self._read(self._response)
             if batch and not self._control.cancelled:
-                return batch
+                return self._given(batch)
         raise StopAsyncIteration
 
+    def _given(self, batch: list[ProviderEvent]) -> list[ProviderEvent]:
+        last = batch[-1]
+        if isinstance(last, (Completed, Failed)):
+            self._terminal = last
+        return self._pairs.completed(batch)
+
     async def _begin(self) -> list[ProviderEvent]:
-        opening = Opening(self._request.deadlines, self._control)
-        response = await opening.head(self._provider.pool, self._provider.adapter.encode(self._request))
+        passed = self._provider.gate.enter()
+        if isinstance(passed, ProviderFailure):
+            return self._fails_to_begin(passed)
+        self._passed = passed
+        call = self._provider.adapter.encode(self._request)
+        response = await response_head(
+            self._provider.pool,
+            call,
+            self._request.deadlines,
+            self._control,
+            connect_retries=self._provider.connect_retries,
+        )
         if isinstance(response, ProviderFailure):
-            self._ended = True
-            return [Failed(failure=response)]
+            return self._fails_to_begin(response)
         self._response = response
+        passed.answered(response.status)
         accepted = Accepted(response.status)
         if is_event_stream(response, lenient=self._provider.limits.lenient_media_type):
             self._watchdog.limit_phase(self._request.deadlines.first_token.total_seconds())
             return [accepted]
         self._ended = True
         return [accepted, await read_refusal(response)]
+
+    def _fails_to_begin(self, failure: ProviderFailure) -> list[ProviderEvent]:
+        self._ended = True
+        return [Failed(failure=failure)]
 
     async def _read(self, response: aiohttp.ClientResponse) -> list[ProviderEvent]:
         self._watchdog.waiting()
@@ -137,7 +175,7 @@ class HttpStream:
                 batch += self._translator.on_frame(frame)
                 self._ended = bool(batch) and isinstance(batch[-1], (Completed, Failed))
             elif frame.data != DONE:
-                self._provider.anomalies[Anomaly.AFTER_TERMINAL] += 1
+                self._anomalies[Anomaly.AFTER_TERMINAL] += 1
         self._reusable = self._ended and isinstance(batch[-1], Completed)
         return batch
 
@@ -151,14 +189,19 @@ class HttpStream:
                 self._tools.note(event, self._watchdog.now)
                 tools_changed = True
         if self._text_bytes_left < 0:
-            self._provider.anomalies[Anomaly.RUNAWAY] += 1
+            self._anomalies[Anomaly.RUNAWAY] += 1
             self._ended = True
             batch.append(Completed(finish=Finish.LENGTH))
         elif self._translator.finished:
             self._limit_goodbye()
         elif tools_changed or (self._silent and any(isinstance(event, _SPEECH) for event in batch)):
-            self._silent = False
+            self._begins_to_speak()
             self._limit_silence()
+
+    def _begins_to_speak(self) -> None:
+        self._silent = False
+        if self._passed is not None:
+            self._passed.speaks()
 
     def _limit_goodbye(self) -> None:
         if not self._closing:
@@ -193,6 +236,12 @@ class HttpStream:
     def _failure(self, kind: FailureKind, detail: str) -> list[ProviderEvent]:
         self._ended = True
         return self._translator.on_failure(ProviderFailure(kind=kind, detail=detail))
+
+    def _account(self) -> None:
+        self._provider.anomalies.update(self._anomalies)
+        passed, self._passed = self._passed, None
+        if passed is not None:
+            passed.ends(self._terminal, self._anomalies, called=self._control.called)
 
     def _give_up(self, *, close: bool = True) -> None:
         if self._response is not None and close:

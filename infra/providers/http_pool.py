@@ -19,13 +19,15 @@ _LINGER_S = 0.25
 
 
 class Progress(Protocol):
-    """Told how far a request has come, synchronously and in this order; reused connections skip `connecting`."""
+    """Told how far a request has come, synchronously and in this order; reused connections skip `connecting`, and
+    `sent` comes for each piece of the body.
+    """
 
     def connecting(self) -> None: ...
 
     def sending(self) -> None: ...
 
-    def sent(self) -> None: ...
+    def sent(self, piece_bytes: int) -> None: ...
 
 
 class AbortingResponse(aiohttp.ClientResponse):
@@ -108,8 +110,10 @@ def _progress_reports() -> aiohttp.TraceConfig:
     async def sending(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
         context.trace_request_ctx.sending()
 
-    async def sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.sent()
+    async def sent(
+        _: aiohttp.ClientSession, context: SimpleNamespace, piece: aiohttp.TraceRequestChunkSentParams
+    ) -> None:
+        context.trace_request_ctx.sent(len(piece.chunk))
 
     reports = aiohttp.TraceConfig()
     reports.on_connection_create_start.append(connecting)

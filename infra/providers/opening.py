@@ -1,6 +1,7 @@
 """From nothing to a response head: pool, connection, request, head, each under its own deadline."""
 
 import asyncio
+import random
 from datetime import timedelta
 from enum import StrEnum
 
@@ -17,15 +18,33 @@ from infra.providers.http_pool import HttpPool
 class Phase(StrEnum):
     POOL_WAIT = "pool_wait"
     CONNECT = "connect"
+    WRITE = "write"
     HEADERS = "headers"
+
+
+_RETRY_PAUSE_S = (0.05, 0.2)
+
+
+async def response_head(
+    pool: HttpPool, call: HttpCall, deadlines: Deadlines, control: CallControl, *, connect_retries: int
+) -> aiohttp.ClientResponse | ProviderFailure:
+    """Tried again only where nobody was reached, so nothing of the request can have been seen by anybody."""
+    while True:
+        head = await Opening(deadlines, control, len(call.body)).head(pool, call)
+        unreached = isinstance(head, ProviderFailure) and head.kind is FailureKind.UNREACHABLE
+        if not unreached or control.called or connect_retries == 0:
+            return head
+        connect_retries -= 1
+        await asyncio.sleep(random.uniform(*_RETRY_PAUSE_S))  # noqa: S311 - jitter, not a secret
 
 
 class Opening:
     """Fills the pool's `Progress`: what is reported moves the deadline on and keeps `control.state` true."""
 
-    def __init__(self, deadlines: Deadlines, control: CallControl) -> None:
+    def __init__(self, deadlines: Deadlines, control: CallControl, body_bytes: int) -> None:
         self._deadlines = deadlines
         self._control = control
+        self._unsent_bytes = body_bytes
         self._phase = Phase.POOL_WAIT
         self._timer = asyncio.timeout(deadlines.pool_wait.total_seconds())
 
@@ -34,10 +53,13 @@ class Opening:
 
     def sending(self) -> None:
         self._control.state = CallState.SENDING
-        self._enter(Phase.HEADERS, self._deadlines.headers)
+        self._enter(Phase.WRITE, self._deadlines.write)
 
-    def sent(self) -> None:
-        self._control.state = CallState.SENT
+    def sent(self, piece_bytes: int) -> None:
+        self._unsent_bytes -= piece_bytes
+        if self._unsent_bytes <= 0:
+            self._control.state = CallState.SENT
+            self._enter(Phase.HEADERS, self._deadlines.headers)
 
     async def head(self, pool: HttpPool, call: HttpCall) -> aiohttp.ClientResponse | ProviderFailure:
         try:

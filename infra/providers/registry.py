@@ -1,23 +1,30 @@
 """All configured providers, built closed and opened together."""
 
-from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 
 from domain.clock import Clock
 from domain.providers.ports import Provider
+from domain.telemetry.ports import SilentTelemetry, Telemetry
 from infra.providers.adapter import Adapter
 from infra.providers.adapters.inference_http.request import InferenceHttp
 from infra.providers.adapters.openai_chat.request import OpenAiChat
 from infra.providers.adapters.scripted.adapter import ScriptedProvider
 from infra.providers.address_guard import base_url_faults
+from infra.providers.call_gate import CallGate
 from infra.providers.call_headers import CallHeaders, auth_header
+from infra.providers.circuit import CircuitRules
 from infra.providers.driver import HttpProvider, ResponseLimits
 from infra.providers.http_pool import HttpPool
-from infra.providers.secrets import Secret, UnusableReference, is_reference, resolve
+from infra.providers.key_ring import KeyRing
+from infra.providers.redaction import Redaction
+from infra.providers.secrets import UnusableReference, is_reference, resolve
 from infra.providers.settings import ProviderKind, ProviderSettings
 
 SCRIPTED = "scripted"
@@ -42,14 +49,30 @@ class ProviderRegistry:
     """Fills `Providers`. Calls can be made while it is entered; leaving aborts what is still open."""
 
     def __init__(
-        self, providers: Mapping[str, Provider], kinds: Mapping[str, ProviderKind], pools: list[HttpPool]
+        self,
+        providers: Mapping[str, Provider],
+        kinds: Mapping[str, ProviderKind],
+        pools: Sequence[HttpPool],
+        gates: Mapping[str, CallGate],
+        key_rings: Sequence[KeyRing],
     ) -> None:
         self.kinds = kinds
+        self.gates = gates
         self._providers = providers
         self._pools = pools
+        self._key_rings = key_rings
 
     def for_provider(self, provider_id: str) -> Provider:
         return self._providers[provider_id]
+
+    def closed_for(self, provider_id: str) -> timedelta | None:
+        gate = self.gates.get(provider_id)
+        return None if gate is None else gate.closed_for
+
+    async def reread_keys(self) -> None:
+        """Takes new keys up from their files."""
+        for keys in self._key_rings:
+            await anyio.to_thread.run_sync(keys.reread)
 
     async def __aenter__(self) -> Self:
         for pool in self._pools:
@@ -64,15 +87,25 @@ class ProviderRegistry:
                 await pool.close()
 
 
-def build_providers(settings: Mapping[str, ProviderSettings], env: Mapping[str, str], clock: Clock) -> ProviderRegistry:
-    """`scripted` exists even where nobody configured it. Raises InvalidProviders with every fault at once."""
+def build_providers(
+    settings: Mapping[str, ProviderSettings],
+    env: Mapping[str, str],
+    clock: Clock,
+    telemetry: Telemetry | None = None,
+    on_refusal: Callable[[], None] = lambda: None,
+) -> ProviderRegistry:
+    """`scripted` exists even where nobody configured it; `on_refusal` is called when a key is not accepted.
+
+    Raises InvalidProviders with every fault at once.
+    """
     settings = {SCRIPTED: ProviderSettings(kind=ProviderKind.SCRIPTED), **settings}
     faults = [f"providers.{id_}.{fault}" for id_, each in settings.items() for fault in provider_faults(each, env)]
     if faults:
         raise InvalidProviders(faults)
-    pools: list[HttpPool] = []
-    providers = {id_: _provider(each, env, clock, pools) for id_, each in settings.items()}
-    return ProviderRegistry(providers, {id_: each.kind for id_, each in settings.items()}, pools)
+    shop = _Workshop(env, clock, telemetry or SilentTelemetry(), on_refusal)
+    providers = {id_: shop.provider(id_, each) for id_, each in settings.items()}
+    kinds = {id_: each.kind for id_, each in settings.items()}
+    return ProviderRegistry(providers, kinds, shop.pools, shop.gates, shop.key_rings)
 
 
 def provider_faults(settings: ProviderSettings, env: Mapping[str, str]) -> Iterator[str]:
@@ -100,24 +133,53 @@ def _reference_faults(setting: str, reference: str, env: Mapping[str, str]) -> I
         yield f"{setting}: {fault}"
 
 
-def _provider(settings: ProviderSettings, env: Mapping[str, str], clock: Clock, pools: list[HttpPool]) -> Provider:
-    if settings.kind is ProviderKind.SCRIPTED:
-        return ScriptedProvider(clock, settings.seed)
-    pools.append(_pool(settings))
-    limits = ResponseLimits(max_frame_bytes=settings.max_frame_bytes, lenient_media_type=settings.lenient_media_type)
-    return HttpProvider(pools[-1], ADAPTERS[settings.kind](settings, _headers(settings, env)), clock, limits)
+class _Workshop:
+    """What is built on the way from settings to a registry."""
+
+    def __init__(
+        self, env: Mapping[str, str], clock: Clock, telemetry: Telemetry, on_refusal: Callable[[], None]
+    ) -> None:
+        self.pools: list[HttpPool] = []
+        self.gates: dict[str, CallGate] = {}
+        self.key_rings: list[KeyRing] = []
+        self._env = env
+        self._clock = clock
+        self._telemetry = telemetry
+        self._on_refusal = on_refusal
+
+    def provider(self, id_: str, settings: ProviderSettings) -> Provider:
+        if settings.kind is ProviderKind.SCRIPTED:
+            return ScriptedProvider(self._clock, settings.seed)
+        keys = KeyRing(id_, settings, self._env)
+        self.key_rings.append(keys)
+        self.pools.append(_pool(settings))
+        self.gates[id_] = self._gate(id_, settings, keys)
+        limits = ResponseLimits(
+            max_frame_bytes=settings.max_frame_bytes, lenient_media_type=settings.lenient_media_type
+        )
+        return HttpProvider(
+            self.pools[-1],
+            ADAPTERS[settings.kind](settings, keys.headers),
+            self._clock,
+            limits,
+            self.gates[id_],
+            connect_retries=settings.retry.connect,
+        )
+
+    def _gate(self, id_: str, settings: ProviderSettings, keys: KeyRing) -> CallGate:
+        host = urlsplit(settings.base_url).hostname or ""
+        return CallGate(
+            id_,
+            self._clock,
+            self._telemetry,
+            max_streams=settings.max_streams,
+            rules=CircuitRules(unreached=settings.breaker_failures),
+            redaction=Redaction(lambda: (host, settings.base_url, *keys.secrets())),
+            when_refused=self._on_refusal,
+        )
 
 
 def _pool(settings: ProviderSettings) -> HttpPool:
     return HttpPool(
         connections=settings.max_streams + _SPARE_CONNECTIONS, allow_private_network=settings.allow_private_network
     )
-
-
-def _headers(settings: ProviderSettings, env: Mapping[str, str]) -> CallHeaders:
-    key = None if settings.auth.key is None else resolve(settings.auth.key, env)
-    extra = {
-        name: resolve(value, env) if is_reference(value) else Secret(value)
-        for name, value in settings.extra_headers.items()
-    }
-    return CallHeaders(settings, key, extra, f"mini-chat/{version('mini-chat')}")

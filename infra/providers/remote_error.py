@@ -13,6 +13,7 @@ from infra.providers.redaction import machine_word
 _BY_WORD = {
     "context_length_exceeded": FailureKind.CONTEXT_LENGTH,
     "string_above_max_length": FailureKind.CONTEXT_LENGTH,
+    "exceed_context_size_error": FailureKind.CONTEXT_LENGTH,
     "insufficient_quota": FailureKind.ACCOUNT_EXHAUSTED,
     "billing_hard_limit_reached": FailureKind.ACCOUNT_EXHAUSTED,
     "billing_error": FailureKind.ACCOUNT_EXHAUSTED,
@@ -22,6 +23,8 @@ _BY_WORD = {
     "overloaded_error": FailureKind.OVERLOADED,
     "server_overloaded": FailureKind.OVERLOADED,
     "engine_overloaded": FailureKind.OVERLOADED,
+    "server_is_overloaded": FailureKind.OVERLOADED,
+    "slow_down": FailureKind.OVERLOADED,
     "timeout": FailureKind.TIMEOUT,
     "timeout_error": FailureKind.TIMEOUT,
     "vector_store_timeout": FailureKind.TIMEOUT,
@@ -45,7 +48,7 @@ _CONTENT_FILTER = {"content_filter", "content_policy_violation", "ResponsibleAIP
 _STATUS = re.compile(r"[45][0-9]{2}")
 _HINTED = {FailureKind.RATE_LIMITED, FailureKind.OVERLOADED}
 _TOO_LONG = re.compile(
-    r"context (?:length|window|size)|maximum context|prompt is too long|too many tokens",
+    r"context (?:length|window|size|limit)|maximum context|(?:prompt|input) is too long|too many tokens",
     re.IGNORECASE,
 )
 

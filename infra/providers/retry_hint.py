@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
@@ -9,6 +10,7 @@ _MIN_MS = 250
 _MAX_MS = 3_600_000
 _MS_PER_UNIT = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,9})?")
+_MOMENT_OF_RESET = re.compile(r"anthropic-ratelimit-[a-z-]+-reset", re.IGNORECASE)
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")
 
 
@@ -30,6 +32,9 @@ def _hints(headers: Mapping[str, str]) -> Iterator[float | None]:
     for name, value in headers.items():
         if name.lower().startswith("x-ratelimit-reset-"):
             yield _span(value)
+    for name, value in headers.items():
+        if _MOMENT_OF_RESET.fullmatch(name):
+            yield _until(value, headers.get("Date"))
 
 
 def _scaled(text: str | None, factor: int) -> float | None:
@@ -45,11 +50,12 @@ def _until(text: str | None, date: str | None) -> float | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
+    """An HTTP date, or a timestamp of RFC 3339."""
+    for reads in (parsedate_to_datetime, datetime.fromisoformat):
+        with suppress(ValueError):
+            moment = reads(text or "")
+            return moment if moment.tzinfo is not None else None
+    return None
 
 
 def _span(text: str) -> float | None:

@@ -53,6 +53,12 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     prefix: str | None = None
 
 
+class RetrySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often a call is tried again where nobody was reached."""
+
+    connect: Annotated[int, Meta(ge=0, le=1)] = 1
+
+
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """None means: by kind and flavour. Values of `extra_headers` may be secret references."""
 
@@ -70,6 +76,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     allow_private_network: bool = False
     max_streams: Annotated[int, Meta(ge=1, le=10_000)] = 512
     max_frame_bytes: Annotated[int, Meta(ge=1_024, le=16 * 1024 * 1024)] = 1024 * 1024
+    retry: RetrySettings = RetrySettings()
+    breaker_failures: Annotated[int, Meta(ge=0, le=1_000)] = 10
     lenient_media_type: bool = False
     propagate_trace: bool = True
     max_tokens_field: Annotated[str, Meta(pattern=r"^[a-z_]{1,64}$")] | None = None

@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.metrics import Counter, Histogram
+from opentelemetry.metrics import _Gauge as Gauge
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -24,7 +25,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from typing_extensions import override
 
 from domain.errors import DomainError
-from domain.telemetry.ports import Counted, Measured, SpanName
+from domain.telemetry.ports import Counted, Gauged, Measured, SpanName
 from domain.telemetry.trace_context import TraceContext
 
 MAX_ATTRIBUTE_CHARS = 256
@@ -91,6 +92,7 @@ class OtlpTelemetry:
         self._meters: MeterProvider | None = None
         self._counters: dict[Counted, Counter] = {}
         self._histograms: dict[Measured, Histogram] = {}
+        self._gauges: dict[Gauged, Gauge] = {}
 
     def span(self, name: SpanName, trace: TraceContext, **attributes: str | float) -> "RecordedSpan":
         links = [otel.Link(_span_context(trace))] if name in _OUTLIVE_THE_REQUEST and not trace.is_new else []
@@ -119,6 +121,11 @@ class OtlpTelemetry:
         if histogram is not None:
             histogram.record(value, _known(labels))
 
+    def gauge(self, what: Gauged, value: float, **labels: str) -> None:
+        gauge = self._gauges.get(what)
+        if gauge is not None:
+            gauge.set(value, _known(labels))
+
     def start(self) -> None:
         self.start_with(
             BatchSpanProcessor(OTLPSpanExporter(f"{self._endpoint}/v1/traces", timeout=self._deadline_s)),
@@ -132,6 +139,7 @@ class OtlpTelemetry:
         meter = self._meters.get_meter("mini_chat")
         self._counters = {event: meter.create_counter(f"mini_chat_{event.value}_total") for event in Counted}
         self._histograms = {what: meter.create_histogram(f"mini_chat_{what.value}") for what in Measured}
+        self._gauges = {what: meter.create_gauge(f"mini_chat_{what.value}") for what in Gauged}
 
     def stop(self) -> None:
         """Blocks while it sends the rest."""

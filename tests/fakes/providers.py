@@ -1,8 +1,9 @@
 """A model played by a function: an ordinary adapter whose remote is the test."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from domain.providers.capabilities import Capabilities
 from domain.providers.events import Completed, Finish, ProviderEvent, TextDelta, Usage
@@ -37,13 +38,17 @@ class FunctionProvider:
 
 
 class OneProvider:
-    """Fills the port Providers with a single provider for every name."""
+    """Fills the port Providers with a single provider for every name; `closed` are those that take no calls now."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, closed: Mapping[str, timedelta] | None = None) -> None:
         self._provider = provider
+        self._closed = closed or {}
 
     def for_provider(self, provider_id: str) -> Provider:
         return self._provider
+
+    def closed_for(self, provider_id: str) -> timedelta | None:
+        return self._closed.get(provider_id)
 
 
 def saying(*pieces: str, gate: Callable[[], Awaitable[object]] | None = None) -> Play:

@@ -4,18 +4,23 @@ from collections import Counter
 
 from typing_extensions import override
 
-from domain.telemetry.ports import Counted, SilentTelemetry
+from domain.telemetry.ports import Counted, Gauged, SilentTelemetry
 
 
 class CountingTelemetry(SilentTelemetry):
-    """`counted` is by name and the values of the labels, in the order of their names."""
+    """`counted` is by name and the values of the labels, in the order of their names; `gauged` likewise."""
 
     def __init__(self) -> None:
         self.counted: Counter[tuple[str, ...]] = Counter()
+        self.gauged: dict[tuple[str, ...], float] = {}
 
     @override
     def count(self, event: Counted, **labels: str) -> None:
         self.counted[(event.value, *(labels[name] for name in sorted(labels)))] += 1
+
+    @override
+    def gauge(self, what: Gauged, value: float, **labels: str) -> None:
+        self.gauged[(what.value, *(labels[name] for name in sorted(labels)))] = value
 
     def of(self, event: Counted) -> dict[tuple[str, ...], int]:
         """How often, by the values of its labels."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 import time
 from datetime import timedelta
 from typing import Any, Self
@@ -224,21 +225,56 @@ async def test_a_connection_whose_answer_never_ends_is_closed_soon_after_the_ter
         assert chat.acquired == 0
 
 
-async def cancelled_once_sent(chat: ChatUpstream, request: ProviderRequest) -> CallControl:
+async def cancelled_once_called(chat: ChatUpstream, request: ProviderRequest) -> CallControl:
     control = CallControl()
     async with anyio.create_task_group() as group:
         group.start_soon(collected, chat.provider, request, control)
-        while control.state is not CallState.SENT:  # noqa: ASYNC110  a state without an event
+        while not control.called:  # noqa: ASYNC110  a state without an event
             await anyio.sleep(0.001)
         group.cancel_scope.cancel()
     return control
+
+
+async def test_a_request_that_nobody_takes_is_given_up_in_time() -> None:
+    async with Deaf() as deaf, chat_upstream(url=deaf.url) as chat:
+        control = CallControl()
+        request = request_for("gpt", items=(UserText("x" * 900_000),) * 20, deadlines=Deadlines(write=BRIEF))
+        with anyio.fail_after(5):
+            events = await collected(chat.provider, request, control)
+            assert chat.acquired == 0
+            assert await read_until_closed(*await deaf.connections.get()) < 18_000_000
+    assert (failure_kind(events), failure(events).detail) == (FailureKind.TIMEOUT, "write: TimeoutError")
+    assert control.called
+
+
+async def test_a_server_that_is_back_at_once_is_reached_by_the_second_attempt() -> None:
+    async with Late() as late, chat_upstream(url=late.url) as chat:
+        control = CallControl()
+        async with anyio.create_task_group() as group:
+            group.start_soon(late.open_after_refusals, 0.04)
+            events = await collected(chat.provider, request_for("gpt"), control)
+    assert failure_kind(events) is FailureKind.INTERRUPTED
+    assert late.accepted == 1
+
+
+async def test_nobody_there_is_tried_once_more_and_not_at_all_where_that_is_off() -> None:
+    async with Upstream() as gone:
+        url = gone.url
+    took_s = {}
+    for retries in (0, 1):
+        async with chat_upstream(url=url) as chat:
+            chat.provider.connect_retries = retries
+            started = time.monotonic()
+            assert failure_kind(await collected(chat.provider, request_for("gpt"))) is FailureKind.UNREACHABLE
+            took_s[retries] = time.monotonic() - started
+    assert took_s[0] < 0.05 <= took_s[1] < 0.5
 
 
 async def test_a_cancel_before_the_head_closes_the_connection() -> None:
     async with chat_upstream() as chat:
         chat.upstream.reply(Reply(before_head=[Action.HANG]))
         with anyio.fail_after(5):
-            control = await cancelled_once_sent(chat, request_for("gpt"))
+            control = await cancelled_once_called(chat, request_for("gpt"))
             assert control.state is CallState.ENDED
             await chat.upstream.idle.wait()
 
@@ -247,7 +283,7 @@ async def test_a_cancel_before_the_head_closes_the_connection() -> None:
 async def test_a_cancel_does_not_wait_until_a_stalled_server_has_read_the_request() -> None:
     async with Deaf() as deaf, chat_upstream(url=deaf.url) as chat:
         with anyio.fail_after(5):
-            await cancelled_once_sent(chat, request_for("gpt", items=(UserText("x" * 900_000),) * 20))
+            await cancelled_once_called(chat, request_for("gpt", items=(UserText("x" * 900_000),) * 20))
             assert chat.acquired == 0
             reader, writer = await deaf.connections.get()
             assert await read_until_closed(reader, writer) < 18_000_000
@@ -267,6 +303,29 @@ class Deaf:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self.connections.put((reader, writer))
+
+
+class Late:
+    """A port that refuses until it is opened, and then hangs up on whoever comes."""
+
+    async def __aenter__(self) -> Self:
+        self.accepted = 0
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def open_after_refusals(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+        self._server = await asyncio.start_server(self._accept, sock=self._socket)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        self.accepted += 1
+        writer.transport.abort()
 
 
 async def read_until_closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:

@@ -29,6 +29,9 @@ DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
         ({"x-ratelimit-reset-tokens": "1m3s"}, 63_000),
         ({"x-ratelimit-reset-tokens": "1m3"}, None),
         ({"x-ratelimit-reset-tokens": ""}, None),
+        ({"Anthropic-RateLimit-Requests-Reset": "2026-10-21T07:28:07Z", "Date": DATE}, 7_000),
+        ({"anthropic-ratelimit-tokens-reset": "2026-10-21T07:28:07Z"}, None),
+        ({"anthropic-ratelimit-tokens-reset": "2026-10-21", "Date": DATE}, None),
     ],
 )
 def test_the_first_usable_hint_counts(headers: dict[str, str], hint_ms: int | None) -> None:
