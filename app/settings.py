@@ -438,6 +438,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 "secrets.signing_key",
                 "is required when auth.mode is jwt",
             ),
+            *(
+                (
+                    self.auth.mode is AuthMode.DEV or provider.script is None,
+                    f"providers.{id_}.script",
+                    "is for development and tests: auth.mode must be dev",
+                )
+                for id_, provider in self.providers.items()
+            ),
             (not (self.models and self.policy.catalog_file), "models", "stand in policy.catalog_file already"),
             (len(ids) == len(set(ids)), "models", "two entries share an id"),
             (sum(model.is_default for model in self.models) <= 1, "models", "two entries are the default"),

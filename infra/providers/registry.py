@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 
-from domain.clock import Clock
+from domain.clock import Clock, SystemClock
 from domain.providers.ports import Provider
 from domain.telemetry.ports import SilentTelemetry, Telemetry
 from infra.providers.adapter import Adapter
 from infra.providers.adapters.inference_http.request import InferenceHttp
 from infra.providers.adapters.openai_chat.request import OpenAiChat
 from infra.providers.adapters.scripted.adapter import ScriptedProvider
+from infra.providers.adapters.scripted.script_file import InvalidScript, load_script
 from infra.providers.address_guard import base_url_faults
 from infra.providers.call_gate import CallGate
 from infra.providers.call_headers import CallHeaders, auth_header
@@ -111,6 +112,7 @@ def build_providers(
 def provider_faults(settings: ProviderSettings, env: Mapping[str, str]) -> Iterator[str]:
     """Everything that would keep this provider from being called, each line led by the setting's name."""
     if settings.kind is ProviderKind.SCRIPTED:
+        yield from _script_faults(settings)
         return
     for fault in base_url_faults(
         settings.base_url, allow_http=settings.allow_http, allow_private_network=settings.allow_private_network
@@ -124,6 +126,13 @@ def provider_faults(settings: ProviderSettings, env: Mapping[str, str]) -> Itera
             yield f"extra_headers.{name}: may not be replaced"
         if is_reference(value):
             yield from _reference_faults(f"extra_headers.{name}", value, env)
+
+
+def _script_faults(settings: ProviderSettings) -> Iterator[str]:
+    try:
+        _scripted(settings, SystemClock())
+    except InvalidScript as invalid:
+        yield from (f"script: {fault}" for fault in invalid.faults)
 
 
 def _reference_faults(setting: str, reference: str, env: Mapping[str, str]) -> Iterator[str]:
@@ -149,7 +158,7 @@ class _Workshop:
 
     def provider(self, id_: str, settings: ProviderSettings) -> Provider:
         if settings.kind is ProviderKind.SCRIPTED:
-            return ScriptedProvider(self._clock, settings.seed)
+            return _scripted(settings, self._clock)
         keys = KeyRing(id_, settings, self._env)
         self.key_rings.append(keys)
         self.pools.append(_pool(settings))
@@ -177,6 +186,11 @@ class _Workshop:
             redaction=Redaction(lambda: (host, settings.base_url, *keys.secrets())),
             when_refused=self._on_refusal,
         )
+
+
+def _scripted(settings: ProviderSettings, clock: Clock) -> ScriptedProvider:
+    script = None if settings.script is None else load_script(settings.script)
+    return ScriptedProvider(clock, settings.seed, script)
 
 
 def _pool(settings: ProviderSettings) -> HttpPool:

@@ -1,6 +1,7 @@
 """What an operator may say about one provider (providers-and-files.md 3.1)."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -87,3 +88,4 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     think_tags: ThinkTags | None = None
     user_field: UserField | None = None
     seed: Annotated[int, Meta(ge=0, le=9_999_999)] = 1
+    script: Path | None = None

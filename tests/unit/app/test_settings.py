@@ -192,6 +192,14 @@ def test_production_names_what_it_misses(missing: str, line: str) -> None:
     assert mistakes(env=env) == [line]
 
 
+def test_scripts_are_for_development() -> None:
+    script = {"MINI_CHAT_PROVIDERS__MOCK__KIND": "scripted", "MINI_CHAT_PROVIDERS__MOCK__SCRIPT": "script.json"}
+    assert loaded(env=script).providers["mock"].script == Path("script.json")
+    (line,) = mistakes(env={**JWT, **script})
+    assert line.startswith("providers.mock.script")
+    assert line.endswith(": is for development and tests: auth.mode must be dev")
+
+
 @pytest.mark.parametrize("url", ["localhost:6379", "http://redis", "redis://", "redis://host:port/0", "unix:///redis"])
 def test_a_redis_address_names_its_protocol_and_a_host(url: str) -> None:
     assert mistakes(env={"MINI_CHAT_REDIS_URL": url}) == [

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
@@ -16,7 +17,9 @@ from domain.providers.ports import CallControl, CallState
 from domain.providers.request import ProviderRequest
 from infra.providers.adapters.scripted.beats import Beat
 from infra.providers.adapters.scripted.name import MalformedName, parse_name
+from infra.providers.adapters.scripted.rules import ScriptedRules
 from infra.providers.adapters.scripted.script import script
+from infra.providers.adapters.scripted.script_file import ScriptFile
 
 _SPEECH = (TextDelta, ReasoningDelta, ToolStart, ToolDone)
 
@@ -24,12 +27,21 @@ _CAPABILITIES: Final = Capabilities(web_search=True, code_interpreter=True, func
 
 
 class ScriptedProvider:
-    """Fills `Provider` without key or network; `seed` is used where a model's name sets none."""
+    """Fills `Provider` without key or network; `seed` is used where a model's name sets none.
 
-    def __init__(self, clock: Clock, seed: int) -> None:
+    A script's rules come before what the name says, and so does its seed.
+    """
+
+    def __init__(self, clock: Clock, seed: int, script: ScriptFile | None = None) -> None:
         self.capabilities = _CAPABILITIES
         self.clock = clock
-        self.seed = seed
+        self._rules = ScriptedRules(script or ScriptFile(rules=()))
+        self._seed = seed if self._rules.seed is None else self._rules.seed
+
+    def beats(self, request: ProviderRequest) -> Iterator[Beat]:
+        """What happens in the call that begins now. Raises MalformedName for a model that only a rule could play."""
+        told = self._rules.beats(request)
+        return told or script(self._rules.otherwise or parse_name(request.model), request, self._seed)
 
     def stream(self, request: ProviderRequest, control: CallControl) -> "ScriptedStream":
         return ScriptedStream(self, request, control)
@@ -45,7 +57,7 @@ class ScriptedStream:
         self._tool_open = False
         self._first_token_by = math.inf
         try:
-            self._beats = script(parse_name(request.model), request, provider.seed)
+            self._beats = provider.beats(request)
         except MalformedName:
             unknown = ProviderFailure(kind=FailureKind.REJECTED, detail="unknown scripted model")
             self._beats = iter([Beat(0, (Failed(failure=unknown),))])
