@@ -15,6 +15,10 @@ serve *args: _runtime
 test *args: _dev
     @pytest -n auto --maxprocesses 4 --dist loadfile -m "$(just _runnable)" {{ args }}
 
+# turns through the LiteLLM proxy, a server that others wrote, in an environment of its own (700 MB)
+test-upstream *args: _dev _litellm
+    TESTS_LITELLM="$PWD/.litellm/bin/litellm" pytest -m third_party {{ args }} tests/e2e/test_third_party_upstream.py
+
 # formatter, linters, import contracts, both type checkers, then the tests that need no server
 check: _dev
     ruff format --check .
@@ -65,6 +69,7 @@ ci: check test
 lock:
     uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "just lock" --extra embedded -o requirements.lock
     uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "just lock" --extra embedded --group dev -c requirements.lock -o requirements-dev.lock
+    uv pip compile -q --group litellm --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "just lock" -o requirements-litellm.lock
 
 # the ten largest files and functions, for the review
 sizes:
@@ -78,7 +83,7 @@ _runnable:
     without() { echo "no $1 on this machine: the tests that need one are left out" >&2; marks+=" and not $2"; }
     command -v nginx >/dev/null || without nginx nginx
     command -v redis-server >/dev/null || docker info >/dev/null 2>&1 || without redis-server redis
-    echo "${marks# and }"
+    echo "not third_party${marks-}"
 
 # Each environment remembers the lock it was made from, so a second start costs nothing.
 [private]
@@ -88,6 +93,13 @@ _runtime:
 [private]
 _dev:
     @just _install requirements-dev.lock
+
+[private]
+_litellm:
+    @cmp -s requirements-litellm.lock .litellm/made-from || { \
+        test -x .litellm/bin/python || uv venv -q .litellm; \
+        uv pip sync -q --python .litellm/bin/python --compile-bytecode --require-hashes requirements-litellm.lock; \
+        cp requirements-litellm.lock .litellm/made-from; }
 
 [private]
 _install lock:
