@@ -15,6 +15,7 @@ class Anomaly(StrEnum):
     EXCESSIVE_TOOL_CALL = "excessive_tool_call"
     BROKEN_MARKER = "broken_marker"
     INVALID_USAGE = "invalid_usage"
+    TEXT_DIFFERS = "text_differs"
     RUNAWAY = "runaway"
 
 

@@ -10,6 +10,7 @@ from infra.providers.registry import SCRIPTED
 from infra.providers.settings import AuthSettings, Flavour, ProviderKind, ProviderSettings
 
 OPENAI = "openai"
+AZURE_OPENAI = "azure_openai"
 _OPENAI_URL = "https://api.openai.com/v1"
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._:@-]")
 
@@ -28,13 +29,16 @@ def defaults_from_environment(env: Mapping[str, str]) -> tuple[dict[str, Provide
 
     OPENAI_API_KEY or OPENAI_BASE_URL makes the provider `openai`; MINI_CHAT_OPENAI_MODELS names its models by
     comma, each `remote-name` or `id=remote-name`, and the first becomes the default. A key alone changes no
-    default: it may be in the environment for other reasons, and calls cost money.
+    default: it may be in the environment for other reasons, and calls cost money. AZURE_OPENAI_API_KEY with
+    AZURE_OPENAI_ENDPOINT makes the provider `azure_openai`; deployments have names of their own, so no models.
     """
     providers = {SCRIPTED: ProviderSettings(kind=ProviderKind.SCRIPTED)}
     named: list[tuple[str, str]] = []
     if env.get("OPENAI_API_KEY") or env.get("OPENAI_BASE_URL"):
         providers[OPENAI] = _openai(env)
         named = list(_named(env.get("MINI_CHAT_OPENAI_MODELS", "")))
+    if env.get("AZURE_OPENAI_API_KEY") and env.get("AZURE_OPENAI_ENDPOINT"):
+        providers[AZURE_OPENAI] = _azure_openai(env["AZURE_OPENAI_ENDPOINT"])
     return providers, tuple(_models(named))
 
 
@@ -48,6 +52,15 @@ def _openai(env: Mapping[str, str]) -> ProviderSettings:
         auth=AuthSettings(key="env:OPENAI_API_KEY" if env.get("OPENAI_API_KEY") else None),
         allow_http=local,
         allow_private_network=local,
+    )
+
+
+def _azure_openai(endpoint: str) -> ProviderSettings:
+    return ProviderSettings(
+        kind=ProviderKind.OPENAI_RESPONSES,
+        flavour=Flavour.AZURE,
+        base_url=endpoint,
+        auth=AuthSettings(key="env:AZURE_OPENAI_API_KEY"),
     )
 
 

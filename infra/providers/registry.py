@@ -15,6 +15,7 @@ from domain.telemetry.ports import SilentTelemetry, Telemetry
 from infra.providers.adapter import Adapter
 from infra.providers.adapters.inference_http.request import InferenceHttp
 from infra.providers.adapters.openai_chat.request import OpenAiChat
+from infra.providers.adapters.openai_responses.request import OpenAiResponses
 from infra.providers.adapters.scripted.adapter import ScriptedProvider
 from infra.providers.adapters.scripted.script_file import InvalidScript, load_script
 from infra.providers.address_guard import base_url_faults
@@ -32,6 +33,7 @@ SCRIPTED = "scripted"
 ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings, CallHeaders], Adapter]]] = {
     ProviderKind.OPENAI_CHAT: OpenAiChat,
     ProviderKind.INFERENCE_HTTP: InferenceHttp,
+    ProviderKind.OPENAI_RESPONSES: OpenAiResponses,
 }
 _SPARE_CONNECTIONS = 32
 _CLOSE_WITHIN_S = 5
@@ -164,7 +166,7 @@ class _Workshop:
         self.pools.append(_pool(settings))
         self.gates[id_] = self._gate(id_, settings, keys)
         limits = ResponseLimits(
-            max_frame_bytes=settings.max_frame_bytes, lenient_media_type=settings.lenient_media_type
+            max_frame_bytes=settings.largest_frame_bytes, lenient_media_type=settings.lenient_media_type
         )
         return HttpProvider(
             self.pools[-1],

@@ -12,6 +12,7 @@ class ProviderKind(StrEnum):
     SCRIPTED = "scripted"
     OPENAI_CHAT = "openai_chat"
     INFERENCE_HTTP = "inference_http"
+    OPENAI_RESPONSES = "openai_responses"
 
 
 class Flavour(StrEnum):
@@ -67,6 +68,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     flavour: Flavour = Flavour.GENERIC
     base_url: str = ""
     chat_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~{}/-]*)?$")] | None = None
+    responses_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~{}/-]*)?$")] | None = None
     api_version: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
     generate_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~/-]*)?$")] = "/generate"
     force_web_search: bool = False
@@ -76,7 +78,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     allow_http: bool = False
     allow_private_network: bool = False
     max_streams: Annotated[int, Meta(ge=1, le=10_000)] = 512
-    max_frame_bytes: Annotated[int, Meta(ge=1_024, le=16 * 1024 * 1024)] = 1024 * 1024
+    max_frame_bytes: Annotated[int, Meta(ge=1_024, le=16 * 1024 * 1024)] | None = None
     retry: RetrySettings = RetrySettings()
     breaker_failures: Annotated[int, Meta(ge=0, le=1_000)] = 10
     lenient_media_type: bool = False
@@ -87,5 +89,15 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     allow_repeated_roles: bool = False
     think_tags: ThinkTags | None = None
     user_field: UserField | None = None
+    assistant_as_string: bool = False
+    tool_results: bool = True
+    file_search_filters: bool = True
     seed: Annotated[int, Meta(ge=0, le=9_999_999)] = 1
     script: Path | None = None
+
+    @property
+    def largest_frame_bytes(self) -> int:
+        """As configured; the last frame of a Responses stream repeats the whole answer and so may be larger."""
+        if self.max_frame_bytes is not None:
+            return self.max_frame_bytes
+        return (4 if self.kind is ProviderKind.OPENAI_RESPONSES else 1) * 1024 * 1024

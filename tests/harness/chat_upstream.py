@@ -41,7 +41,7 @@ async def chat_upstream(
         configured = ProviderSettings(kind=kind, base_url=url or upstream.url, **settings)
         pool = HttpPool(connections=connections, allow_private_network=allow_private_network)
         limits = ResponseLimits(
-            max_frame_bytes=configured.max_frame_bytes, lenient_media_type=configured.lenient_media_type
+            max_frame_bytes=configured.largest_frame_bytes, lenient_media_type=configured.lenient_media_type
         )
         adapter = ADAPTERS[kind](configured, CallHeaders(configured, None, {}, "mini-chat/test"))
         provider = HttpProvider(pool, adapter, SystemClock(), limits)

@@ -6,6 +6,7 @@ from typing import Final
 from infra.providers.settings import ProviderKind
 from tests.harness.upstream import DONE, Action, Reply, finish, refusal, sse, text, usage
 from tests.upstreams.inference_http import done, failed, token
+from tests.upstreams.openai_responses import Answering
 
 MODELS: Final = {
     "answers": "mock-len3",
@@ -51,11 +52,24 @@ _INFERENCE_HTTP: Final = {
     "withholds": sse(token("a"), failed({"code": "content_filter"})),
     "reaches the limit": sse(*[token("a")] * 5, done()),
 }
+_RESPONSES: Final = Answering()
+_LETTERS: Final = [_RESPONSES.begin(), *map(_RESPONSES.delta, ("a ", "b "))]
+_C: Final = _RESPONSES.delta("c")
+_OPENAI_RESPONSES: Final = {
+    "answers": sse(*_LETTERS, _C, _RESPONSES.complete(4, 3)),
+    "answers slowly": sse(*_LETTERS[:2], 0.03, _LETTERS[2], 0.03, _C, _RESPONSES.complete(4, 3)),
+    "falls silent": sse(*_LETTERS, Action.HANG),
+    "fails halfway": sse(*_LETTERS, _RESPONSES.fail("server_error")),
+    "breaks off": sse(*_LETTERS, 0.01, Action.RESET),
+    "withholds": sse(*_LETTERS, _RESPONSES.incomplete("content_filter")),
+    "reaches the limit": sse(*_LETTERS, _RESPONSES.incomplete("max_output_tokens")),
+}
 REPLIES: Final[Mapping[ProviderKind, Mapping[str, Reply]]] = {
     kind: {**_REFUSALS, **_SILENCES, **answers}
     for kind, answers in {
         ProviderKind.OPENAI_CHAT: _OPENAI_CHAT,
         ProviderKind.INFERENCE_HTTP: _INFERENCE_HTTP,
+        ProviderKind.OPENAI_RESPONSES: _OPENAI_RESPONSES,
     }.items()
 }
 """Asked for at most five tokens, the answer of `reaches the limit` stops there."""

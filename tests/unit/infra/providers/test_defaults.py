@@ -1,8 +1,8 @@
 import pytest
 
 from infra.catalogue.validation import validate_catalogue
-from infra.providers.defaults import OPENAI, defaults_from_environment
-from infra.providers.registry import SCRIPTED
+from infra.providers.defaults import AZURE_OPENAI, OPENAI, defaults_from_environment
+from infra.providers.registry import SCRIPTED, provider_faults
 from infra.providers.settings import Flavour, ProviderKind
 
 
@@ -32,6 +32,19 @@ def test_a_key_alone_adds_the_provider_and_changes_no_default() -> None:
     assert (openai.kind, openai.flavour) == (ProviderKind.OPENAI_CHAT, Flavour.OPENAI)
     assert (openai.base_url, openai.auth.key) == ("https://api.openai.com/v1", "env:OPENAI_API_KEY")
     assert not openai.allow_http
+    assert {model.provider_id for model in models} == {SCRIPTED}
+
+
+def test_azure_is_a_provider_once_its_key_and_its_endpoint_are_there() -> None:
+    env = {"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_ENDPOINT": "https://team.openai.azure.com/"}
+    assert set(defaults_from_environment(env)[0]) == {SCRIPTED, AZURE_OPENAI}
+    for name, value in env.items():
+        assert set(defaults_from_environment({name: value})[0]) == {SCRIPTED}
+    providers, models = defaults_from_environment(env)
+    azure = providers[AZURE_OPENAI]
+    assert (azure.kind, azure.flavour) == (ProviderKind.OPENAI_RESPONSES, Flavour.AZURE)
+    assert (azure.base_url, azure.auth.key) == ("https://team.openai.azure.com/", "env:AZURE_OPENAI_API_KEY")
+    assert not list(provider_faults(azure, env))
     assert {model.provider_id for model in models} == {SCRIPTED}
 
 

@@ -1,0 +1,102 @@
+"""A provider request to the POST of a response."""
+
+import msgspec
+
+from domain.providers.capabilities import Capabilities
+from domain.providers.request import AssistantText, FileSearch, Item, ProviderRequest, RequestTool
+from infra.providers.adapter import HttpCall
+from infra.providers.adapters.openai_responses.tools import results_of, tool_name, wire_tool
+from infra.providers.adapters.openai_responses.translator import ResponsesTranslator
+from infra.providers.anomalies import Anomalies
+from infra.providers.call_headers import CallHeaders
+from infra.providers.endpoint import Endpoint
+from infra.providers.extra_body import with_extras
+from infra.providers.settings import Flavour, ProviderSettings, UserField
+
+_PARAMS = ("temperature", "top_p")
+_NEVER_EXTRA = {"previous_response_id", "instructions", "max_tool_calls", "tools", "temperature", "top_p", "reasoning"}
+
+
+class OpenAiResponses:
+    """Fills `Adapter` for OpenAI, Azure OpenAI and every server that speaks the same protocol."""
+
+    def __init__(self, settings: ProviderSettings, headers: CallHeaders) -> None:
+        self.capabilities = Capabilities(
+            file_search=True, web_search=True, code_interpreter=True, function_tools=True, reasoning=True
+        )
+        self._settings = settings
+        self._headers = headers
+        self._endpoint = Endpoint(settings, responses_path(settings))
+        self._user_field = settings.user_field or UserField.SAFETY_IDENTIFIER
+
+    def encode(self, request: ProviderRequest) -> HttpCall:
+        return HttpCall(
+            url=self._endpoint.of(request.model),
+            headers=self._headers.of(request),
+            body=msgspec.json.encode(self._body(request)),
+        )
+
+    def translator(self, request: ProviderRequest, anomalies: Anomalies) -> ResponsesTranslator:
+        return ResponsesTranslator(request, anomalies)
+
+    def _body(self, request: ProviderRequest) -> dict[str, object]:
+        tools = [tool for tool in request.tools if self._may_send(tool)]
+        body: dict[str, object] = {
+            "model": request.model,
+            "stream": True,
+            "store": False,
+            "input": [self._message(item) for item in request.items],
+            "max_output_tokens": request.max_output_tokens,
+        }
+        if request.instructions:
+            body["instructions"] = request.instructions
+        if request.max_tool_calls is not None:
+            body["max_tool_calls"] = request.max_tool_calls
+        if tools:
+            body["tools"] = [wire_tool(tool) for tool in tools]
+        if request.pseudonyms and self._user_field is not UserField.NONE:
+            body[self._user_field.value] = request.pseudonyms.user
+        replaceable = self._include(tools) | {"metadata": _metadata(request, tools)}
+        return with_extras(
+            body | _params(request), replaceable | self._settings.extra_body, request.params, _NEVER_EXTRA
+        )
+
+    def _may_send(self, tool: RequestTool) -> bool:
+        """A search that cannot be narrowed to what may be seen is not made."""
+        return self._settings.file_search_filters or not isinstance(tool, FileSearch) or tool.only is None
+
+    def _message(self, item: Item) -> dict[str, object]:
+        if not isinstance(item, AssistantText):
+            return _message("user", [{"type": "input_text", "text": item.text}])
+        if self._settings.assistant_as_string:
+            return _message("assistant", item.text)
+        return _message("assistant", [{"type": "output_text", "text": item.text}])
+
+    def _include(self, tools: list[RequestTool]) -> dict[str, object]:
+        results = results_of(tools) if self._settings.tool_results else []
+        return {"include": results} if results else {}
+
+
+def responses_path(settings: ProviderSettings) -> str:
+    """As configured; else what fits a base URL with or without its `/v1`."""
+    if settings.responses_path is not None:
+        return settings.responses_path
+    if settings.base_url.rstrip("/").endswith("/v1"):
+        return "/responses"
+    return "/openai/v1/responses" if settings.flavour is Flavour.AZURE else "/v1/responses"
+
+
+def _message(role: str, content: object) -> dict[str, object]:
+    return {"type": "message", "role": role, "content": content}
+
+
+def _metadata(request: ProviderRequest, tools: list[RequestTool]) -> dict[str, object]:
+    """For the remote's own dashboards: pseudonyms, and what kind of call it was."""
+    who = {} if request.pseudonyms is None else msgspec.structs.asdict(request.pseudonyms)
+    return {**who, "request_type": request.purpose.value, "feature": "+".join(map(tool_name, tools)) or "none"}
+
+
+def _params(request: ProviderRequest) -> dict[str, object]:
+    params = {name: request.params[name] for name in _PARAMS if name in request.params}
+    effort = request.params.get("reasoning_effort")
+    return params if effort is None else {**params, "reasoning": {"effort": effort}}
