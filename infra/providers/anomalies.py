@@ -11,6 +11,7 @@ class Anomaly(StrEnum):
     AFTER_TERMINAL = "after_terminal"
     UNKNOWN_FINISH = "unknown_finish"
     MISSING_FINISH = "missing_finish"
+    MISSING_TERMINAL = "missing_terminal"
     UNOFFERED_TOOL_CALL = "unoffered_tool_call"
     EXCESSIVE_TOOL_CALL = "excessive_tool_call"
     BROKEN_MARKER = "broken_marker"

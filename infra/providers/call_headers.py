@@ -4,7 +4,7 @@ from domain.providers.request import ProviderRequest
 from infra.providers.secrets import Secret
 from infra.providers.settings import Flavour, ProviderKind, ProviderSettings
 
-_KEY_HEADERS = {ProviderKind.INFERENCE_HTTP: "X-Internal-API-Key"}
+_KEY_HEADERS = {ProviderKind.ANTHROPIC: "x-api-key", ProviderKind.INFERENCE_HTTP: "X-Internal-API-Key"}
 
 
 class CallHeaders:

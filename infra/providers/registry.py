@@ -13,6 +13,7 @@ from domain.clock import Clock, SystemClock
 from domain.providers.ports import Provider
 from domain.telemetry.ports import SilentTelemetry, Telemetry
 from infra.providers.adapter import Adapter
+from infra.providers.adapters.anthropic.request import Anthropic
 from infra.providers.adapters.inference_http.request import InferenceHttp
 from infra.providers.adapters.openai_chat.request import OpenAiChat
 from infra.providers.adapters.openai_responses.request import OpenAiResponses
@@ -34,6 +35,7 @@ ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings, CallHeaders], 
     ProviderKind.OPENAI_CHAT: OpenAiChat,
     ProviderKind.INFERENCE_HTTP: InferenceHttp,
     ProviderKind.OPENAI_RESPONSES: OpenAiResponses,
+    ProviderKind.ANTHROPIC: Anthropic,
 }
 _SPARE_CONNECTIONS = 32
 _CLOSE_WITHIN_S = 5

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,7 @@ class ProviderKind(StrEnum):
     OPENAI_CHAT = "openai_chat"
     INFERENCE_HTTP = "inference_http"
     OPENAI_RESPONSES = "openai_responses"
+    ANTHROPIC = "anthropic"
 
 
 class Flavour(StrEnum):
@@ -45,6 +46,14 @@ class UserField(StrEnum):
     SAFETY_IDENTIFIER = "safety_identifier"
     USER = "user"
     NONE = "none"
+
+
+class ThinkingMode(StrEnum):
+    """Who decides how long a model of the Messages API thinks: nobody, the model, or `thinking_budget_tokens`."""
+
+    OFF = "off"
+    ADAPTIVE = "adaptive"
+    BUDGET = "budget"
 
 
 class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +101,13 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     assistant_as_string: bool = False
     tool_results: bool = True
     file_search_filters: bool = True
+    anthropic_version: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] = "2023-06-01"
+    anthropic_beta: tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")], ...] = ()
+    prompt_cache: bool = False
+    web_search_tool_type: Annotated[str, Meta(pattern=r"^web_search_[0-9]{8}$")] = "web_search_20250305"
+    thinking_mode: ThinkingMode = ThinkingMode.OFF
+    thinking_budget_tokens: Annotated[int, Meta(ge=1_024, le=1_000_000)] = 4_096
+    thinking_display: Literal["summarized", "omitted"] | None = None
     seed: Annotated[int, Meta(ge=0, le=9_999_999)] = 1
     script: Path | None = None
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from infra.providers.settings import ProviderKind
 from tests.harness.upstream import DONE, Action, Reply, finish, refusal, sse, text, usage
+from tests.upstreams import anthropic
 from tests.upstreams.inference_http import done, failed, token
 from tests.upstreams.openai_responses import Answering
 
@@ -64,12 +65,32 @@ _OPENAI_RESPONSES: Final = {
     "withholds": sse(*_LETTERS, _RESPONSES.incomplete("content_filter")),
     "reaches the limit": sse(*_LETTERS, _RESPONSES.incomplete("max_output_tokens")),
 }
+
+
+def _stopped(reason: str) -> bytes:
+    answer = anthropic.message(stop_reason=reason)
+    return anthropic.closed() + anthropic.ended(answer) + anthropic.stopped()
+
+
+_BLOCK: Final = [anthropic.begin(anthropic.message()), anthropic.opened(anthropic.text(""))]
+_SAID: Final = [*_BLOCK, *map(anthropic.said, ("a ", "b "))]
+_END: Final = anthropic.said("c") + _stopped("end_turn")
+_ANTHROPIC: Final = {
+    "answers": sse(*_SAID, _END),
+    "answers slowly": sse(*_SAID[:3], 0.03, _SAID[3], 0.03, _END),
+    "falls silent": sse(*_SAID, Action.HANG),
+    "fails halfway": sse(*_SAID, anthropic.failed("api_error")),
+    "breaks off": sse(*_SAID, 0.01, Action.RESET),
+    "withholds": sse(*_SAID[:3], _stopped("refusal")),
+    "reaches the limit": sse(*_SAID[:3], _stopped("max_tokens")),
+}
 REPLIES: Final[Mapping[ProviderKind, Mapping[str, Reply]]] = {
     kind: {**_REFUSALS, **_SILENCES, **answers}
     for kind, answers in {
         ProviderKind.OPENAI_CHAT: _OPENAI_CHAT,
         ProviderKind.INFERENCE_HTTP: _INFERENCE_HTTP,
         ProviderKind.OPENAI_RESPONSES: _OPENAI_RESPONSES,
+        ProviderKind.ANTHROPIC: _ANTHROPIC,
     }.items()
 }
 """Asked for at most five tokens, the answer of `reaches the limit` stops there."""

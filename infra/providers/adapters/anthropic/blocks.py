@@ -1,0 +1,76 @@
+"""The content blocks of an answer that are open: what they gather comes out when they close."""
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from domain.providers.events import Citation, CitationFound, FunctionCall, Span, ToolDone, ToolName, ToolStart
+from infra.providers.citations import MOST_CITATIONS, CitationList, web_citation
+from infra.providers.text_repair import TextRepair
+
+MOST_ARGUMENTS: Final = 64 * 1024
+"""Characters that a call may have; what is longer is cut one after it, so that nobody takes it for whole."""
+
+
+class TextBlock:
+    """A part of the answer that begins at code point `start`, and what it cites."""
+
+    def __init__(self, start: int) -> None:
+        self._start = start
+        self._cited: list[dict[str, object]] = []
+
+    def cite(self, source: dict[str, object]) -> None:
+        if len(self._cited) < MOST_CITATIONS:
+            self._cited.append(source)
+
+    def close(self, end: int, citations: CitationList) -> list[CitationFound]:
+        """All of the block is what its citations stand for."""
+        span = Span(start=self._start, end=end) if end > self._start else None
+        return [found for source in self._cited for found in citations.add(_citation(source, span))]
+
+
+class CallBlock:
+    """A call of a function of ours, named by its number in the answer, for names of the remote go no further.
+
+    `given` are arguments that came whole with its start.
+    """
+
+    def __init__(self, number: int, name: str, given: dict[str, object] | None) -> None:
+        self._number = number
+        self._key = f"call_{number}"
+        self._name = name
+        self._given = given
+        self._parts: list[str] = []
+        self._room = MOST_ARGUMENTS + 1
+
+    def start(self) -> ToolStart:
+        details: dict[str, object] = {"index": self._number, "call_id": self._key, "name": self._name}
+        return ToolStart(self._key, ToolName.FUNCTION_CALL, details)
+
+    def add(self, part: str) -> None:
+        part = part[: self._room]
+        self._room -= len(part)
+        self._parts.append(part)
+
+    def close(self) -> list[ToolDone | FunctionCall]:
+        arguments = self._arguments()
+        details: dict[str, object] = {"call_id": self._key, "name": self._name, "arguments": arguments}
+        return [
+            ToolDone(self._key, ToolName.FUNCTION_CALL, details),
+            FunctionCall(key=self._key, name=self._name, arguments=arguments),
+        ]
+
+    def _arguments(self) -> str:
+        repair = TextRepair()
+        said = "".join(map(repair.feed, self._parts)) + repair.flush()
+        return said or msgspec.json.encode(self._given or {}).decode()
+
+
+OpenBlock: TypeAlias = TextBlock | CallBlock
+
+
+def _citation(source: dict[str, object], span: Span | None) -> Citation | None:
+    """Of the sources that the API knows only web pages are ever handed to it by us."""
+    if source.get("type") != "web_search_result_location":
+        return None
+    return web_citation(source.get("url"), source.get("title"), source.get("cited_text"), span=span)
