@@ -56,6 +56,7 @@ class ResponsesTranslator:
         self._answer = Answer(request.citation_index, anomalies)
         self._reasoning = TextRepair()
         self._tools = ToolCalls()
+        self._waiting: tuple[ToolName, str | None] | None = None  # a call that ended, but for its details
         self._functions = FunctionCalls((tool.name for tool in request.tools if isinstance(tool, Function)), anomalies)
         self._thought = False
         self._usage: object = None
@@ -70,7 +71,7 @@ class ResponsesTranslator:
             if piece is None:
                 self._anomalies[Anomaly.FRAME_NOT_OBJECT] += 1
                 return []
-            if piece.type == _TEXT and self._tools.waiting is None:
+            if piece.type == _TEXT and self._waiting is None:
                 return self._say(piece)
             return self._on_event(frame, piece)
         except Undecodable:
@@ -85,13 +86,13 @@ class ResponsesTranslator:
     def _on_event(self, frame: Frame, piece: Piece) -> list[ProviderEvent]:
         name = piece.type if piece.type and self._knows(piece.type) else frame.event
         if name in self._PIECES:
-            return self._tools.settle() + self._PIECES[name](self, piece)
+            return self._settle() + self._PIECES[name](self, piece)
         if self._knows(name):
             members = read_members(frame.data, self._anomalies)
-            settled = [] if name == _ITEM_DONE else self._tools.settle()
+            settled = [] if name == _ITEM_DONE else self._settle()
             return settled + self._on_members(name, members)
         told = [] if name else self._nameless(piece, frame)
-        return self._tools.settle() + told
+        return self._settle() + told
 
     def _knows(self, name: str) -> bool:
         return name in self._PIECES or name in self._EVENTS or name in _TOOL_EVENTS or name in _TERMINALS
@@ -145,12 +146,21 @@ class ResponsesTranslator:
         item = mapping(members.get("item"))
         kind, item_id = text(item.get("type")), text(item.get("id"))
         if kind == "function_call":
-            return self._tools.settle() + self._functions.complete(item)
+            return self._settle() + self._functions.complete(item)
         tool = _CALLS.get(kind or "")
+        if tool is not None and self._waiting in {(tool, item_id), (tool, None)}:
+            return self._settle(item)
+        settled = self._settle()
         if tool is None or not self._tools.may_end(tool, item_id):
-            return self._tools.settle()
-        events = [] if self._tools.waiting == (item_id or tool.value) else self._tools.settle()
-        return events + self._tools.end(tool, item_id, self._details(tool, item))
+            return settled
+        return settled + self._tools.end(tool, item_id, self._details(tool, item))
+
+    def _settle(self, details: Members | None = None) -> list[ProviderEvent]:
+        """Ends the call whose details may come with the very next frame."""
+        if self._waiting is None:
+            return []
+        (tool, item_id), self._waiting = self._waiting, None
+        return self._tools.end(tool, item_id, self._details(tool, details or {}))
 
     def _details(self, tool: ToolName, members: Members) -> dict[str, object]:
         if tool is ToolName.FILE_SEARCH:
@@ -166,7 +176,8 @@ class ResponsesTranslator:
             return self._tools.start(tool, item_id)
         if tool is ToolName.WEB_SEARCH or members.get("results") is not None or members.get("outputs") is not None:
             return self._tools.end(tool, item_id, self._details(tool, members))
-        return self._tools.await_details(tool, item_id)
+        self._waiting = tool, item_id
+        return self._tools.start(tool, item_id)
 
     def _terminal(self, said: str, members: Members) -> list[ProviderEvent]:
         """Wrapped, with its members under `response`, or flat."""
@@ -209,8 +220,7 @@ class ResponsesTranslator:
         return [*held, completed]
 
     def _held(self) -> list[ProviderEvent]:
-        thoughts = self._thoughts(self._reasoning.flush())
-        return [*self._tools.close_all(), *thoughts, *self._answer.flush()]
+        return [*self._settle(), *self._thoughts(self._reasoning.flush()), *self._answer.flush()]
 
     def _counted(self) -> Usage | None:
         return counted(self._usage, self._anomalies, spoke=self._answer.spoke or self._thought)

@@ -284,8 +284,8 @@ def test_members_of_any_type_raise_nothing(name: str, given: object) -> None:
         events = told(sent(frame))
         assert isinstance(events[-1], (Completed, Failed))
         starts = [event.key for event in tools(events) if isinstance(event, ToolStart)]
-        dones = [event.key for event in tools(events) if isinstance(event, ToolDone)]
-        assert starts == dones
+        assert len(starts) == len(set(starts))
+        assert {event.key for event in tools(events)} == set(starts)
         assert not any(event == TextDelta("") for event in events)
 
 
@@ -384,13 +384,6 @@ def test_calls_that_run_side_by_side_keep_their_keys() -> None:
     ]
 
 
-@pytest.mark.parametrize("end", [b"", terminal(), terminal("failed"), sent({"type": "error"}), b"data: {oops\n\n"])
-def test_what_is_open_at_the_end_is_closed_empty(end: bytes) -> None:
-    steps = [tool(kind, "in_progress") for kind in ("file_search", "web_search", "code_interpreter")]
-    dones = [event for event in tools(told(*steps, end)) if isinstance(event, ToolDone)]
-    assert [event.details for event in dones] == [{"files_searched": 0}, {}, {"output": ""}]
-
-
 def test_a_call_that_was_never_announced_is_a_whole_call() -> None:
     done = ToolDone("w", ToolName.WEB_SEARCH)
     assert tools(told(tool("web_search", "completed", item_id="w"), terminal()))[1] == done
@@ -407,6 +400,7 @@ def test_a_call_that_was_never_announced_is_a_whole_call() -> None:
         ([tool("file_search", "completed"), item_done("file_search_call")], 0),
         ([tool("file_search", "completed"), delta("a"), item_done("file_search_call", results=[{"file_id": "a"}])], 0),
         ([tool("file_search", "completed")], 0),
+        ([tool("file_search", "completed"), item_done("file_search_call", id="f", results=[{"file_id": "a"}])], 1),
         ([tool("file_search", "searching"), item_done("file_search_call", results=[{"file_id": "a"}])], 1),
     ],
 )
@@ -532,4 +526,4 @@ def test_a_failure_of_ours_keeps_what_was_held_back() -> None:
     ):
         answering.on_frame(Frame("", data))
     events = answering.on_failure(ProviderFailure(kind=FailureKind.TIMEOUT))
-    assert [type(event) for event in events] == [ToolDone, TextDelta, Failed]
+    assert [type(event) for event in events] == [TextDelta, Failed]
