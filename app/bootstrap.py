@@ -237,7 +237,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         policy_watch=policy_watch,
         beat=LeaseBeat(supervisor, leases, begin_reserved, turn.lease, turn.blind_limit, clock, telemetry),
         cancel_watch=CancelWatch(supervisor, leases, messages.bus),
-        hold_audit=HoldAuditor(PostgresHeldBuckets(pools.reserved, limits), begin_reserved, telemetry),
+        hold_audit=HoldAuditor(PostgresHeldBuckets(pools.reserved, limits), begin_reserved, clock, telemetry),
         reaper=Reaper(leases, begin_reserved, owner, turn.lease, settings.estimation, rules, clock, telemetry),
         background=background(settings, database_url, begin_jobs, sinks, telemetry),
     )

@@ -42,7 +42,7 @@ class Chats(Protocol):
         ...
 
     async def restore(self, chat_id: ChatId, window: timedelta) -> Chat | None:
-        """Brings back a chat that was deleted less than `window` ago and is not temporary, or returns a live one.
+        """Brings back a chat that was deleted less than `window` ago and is not temporary; None if it is no such chat.
 
         Everything in it is as it was; what its deletion cancelled stays cancelled. Counts as no activity.
         """

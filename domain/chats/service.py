@@ -140,6 +140,10 @@ class ChatService:
         self._policy.require(who, Action.RESTORE_CHAT)
         async with self._begin(scope_for(who)) as tx:
             chat = await tx.chats.restore(chat_id, self._restorable_for)
+            if chat is not None:
+                await tx.events.add(self._event(EventType.CHAT_RESTORED, who, chat_id))
+            else:
+                chat = await tx.chats.get(chat_id)
         if chat is None:
             raise ChatNotFound
         return chat

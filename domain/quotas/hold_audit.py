@@ -3,6 +3,8 @@
 import logging
 from typing import Final
 
+from domain.audit.events import SYSTEM, EventType, NewEvent, audit_event
+from domain.clock import Clock
 from domain.ids import UserId
 from domain.quotas.ports import HeldBucket, HeldBuckets, HoldAuditTx
 from domain.scope import AccessScope
@@ -15,9 +17,10 @@ _BATCH: Final = 500
 
 
 class HoldAuditor:
-    def __init__(self, held: HeldBuckets, begin: UnitOfWork[HoldAuditTx], telemetry: Telemetry) -> None:
+    def __init__(self, held: HeldBuckets, begin: UnitOfWork[HoldAuditTx], clock: Clock, telemetry: Telemetry) -> None:
         self._held = held
         self._begin = begin
+        self._clock = clock
         self._telemetry = telemetry
 
     async def sweep(self) -> None:
@@ -35,6 +38,18 @@ class HoldAuditor:
         scope = AccessScope(tenant_id=bucket.tenant_id, user_id=UserId(bucket.subject_id))
         async with self._begin(scope) as tx:
             difference_micro = await tx.hold_audit.correct(bucket)
+            if difference_micro:
+                await tx.events.add(self._corrected(scope, bucket, difference_micro))
         if difference_micro:
             self._telemetry.count(Counted.QUOTA_HOLD_MISMATCH, period=bucket.period.type)
             _log.error("hold_corrected", extra={"bucket": bucket.name.value, "difference_micro": difference_micro})
+
+    def _corrected(self, scope: AccessScope, bucket: HeldBucket, difference_micro: int) -> NewEvent:
+        details = {
+            "subject_id": bucket.subject_id,
+            "bucket": bucket.name.value,
+            "period": bucket.period.type.value,
+            "period_start": bucket.period.start,
+            "difference_micro": difference_micro,
+        }
+        return audit_event(EventType.HOLD_CORRECTED, scope, SYSTEM, self._clock.now(), details=details)

@@ -57,7 +57,7 @@ class HoldAudit(Protocol):
         ...
 
 
-class HoldAuditTx(Protocol):
+class HoldAuditTx(EventTx, Protocol):
     @property
     def hold_audit(self) -> HoldAudit: ...
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from domain.auth.policy import Action, Policy
+from domain.chats.service import ChatDraft
 from domain.clock import Clock
 from domain.errors import (
     ChatNotFound,
@@ -15,6 +16,7 @@ from domain.errors import (
 )
 from domain.ids import ChatId, RequestId, uuid7
 from domain.limits.rates import Rates, SendPermit
+from domain.quotas.rejections import QuotaRejections
 from domain.scope import AccessScope, scope_for
 from domain.streaming.channel import Reader, Recording
 from domain.streaming.events import Done, QuotaWarning, TurnError
@@ -66,14 +68,16 @@ class TurnService:
         self._admission = admission
         self._opening = opening
         self._rates = rates
+        self._rejections = QuotaRejections(begin, clock)
         self._clock = clock
         self._telemetry = telemetry
 
     async def send(self, who: Subject, command: SendCommand, trace: TraceContext) -> Conversation:
         """When this returns the user message is durable and the turn runs, or an ended turn is told again.
 
-        Raises what Admission.admit and Opening.open raise, and RateLimited; a refused send has left no trace and
-        counts for no rate. Of simultaneous sends into one chat one starts, the others learn that it has.
+        Raises what Admission.admit and Opening.open raise, and RateLimited. A refused send counts for no rate and has
+        left no trace but the event of the limit that was in its way. Of simultaneous sends into one chat one starts,
+        the others learn that it has.
         """
         self._policy.require(who, Action.SEND_MESSAGE)
         return await self._answered(scope_for(who), command, trace)
@@ -140,6 +144,8 @@ class TurnService:
             return admitted
         await permit.require_room()
         await self._opening.require_room(scope)
+        if isinstance(refusal, QuotaExceeded):
+            await self._rejections.tell(scope, refusal, _chat_of(call), request_id)
         raise refusal
 
     async def outcome(self, who: Subject, conversation: Conversation, trace: TraceContext) -> UnaryAnswer:
@@ -160,6 +166,13 @@ class TurnService:
         if answer is None:
             raise ChatNotFound if turn is None else RequestIdConflict(PUBLIC_STATES[turn.state])
         return UnaryAnswer(answer=answer, is_new_turn=conversation.is_new_turn, quota_warnings=terminal.quota_warnings)
+
+
+def _chat_of(call: SendCommand | ChangeCommand) -> ChatId | None:
+    """None where the call would have made one."""
+    if isinstance(call, ChangeCommand):
+        return call.chat_id
+    return None if isinstance(call.target, ChatDraft) else call.target
 
 
 async def _terminal_of(reader: Reader) -> Done | TurnError | None:

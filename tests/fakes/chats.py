@@ -88,8 +88,9 @@ class MemoryChats:
         await checkpoint()
         self._view.require_write()
         record = self._view.restorable_chat(chat_id, window)
-        if record is not None:
-            self._view.replace(self._view.tables.chats, chat_id, replace(record, deleted_at=None))
+        if record is None:
+            return None
+        self._view.replace(self._view.tables.chats, chat_id, replace(record, deleted_at=None))
         return await self.get(chat_id)
 
     def _flag_running_turn(self, chat_id: ChatId) -> RunningTurn | None:

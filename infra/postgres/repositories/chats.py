@@ -115,7 +115,7 @@ class PostgresChats:
             .returning(*_COLUMNS)
         )
         row = (await self._connection.execute(statement)).one_or_none()
-        return await self.get(chat_id) if row is None else _chat(row)
+        return None if row is None else _chat(row)
 
     async def _flag_running_turn(self, chat_id: ChatId) -> RunningTurn | None:
         # A second statement on purpose: its snapshot is taken once the chat's row lock is ours, so it sees the

@@ -217,18 +217,17 @@ async def test_a_restored_chat_is_as_it_was(store: Store) -> None:
     assert [found.id for found in (await chats(store, ann, 10)).items] == [chat.id]
 
 
-async def test_restoring_a_live_chat_changes_nothing(store: Store) -> None:
+async def test_there_is_nothing_to_restore_of_a_live_chat(store: Store) -> None:
     ann = somebody()
     chat = await create(store, ann)
-    assert await restore(store, ann, chat.id) == chat == await get(store, ann, chat.id)
-    assert await restore(store, ann, chat.id, timedelta(0)) == chat
+    assert await restore(store, ann, chat.id) is None
+    assert await get(store, ann, chat.id) == chat
 
 
-async def test_a_temporary_chat_is_restored_only_while_it_lives(store: Store) -> None:
+async def test_a_temporary_chat_stays_deleted(store: Store) -> None:
     ann, chat_id = somebody(), a_chat_id()
     async with store.begin(ann) as tx:
-        chat = await tx.chats.add(chat_id, NewChat(model="m", is_temporary=True))
-    assert await restore(store, ann, chat_id) == chat
+        await tx.chats.add(chat_id, NewChat(model="m", is_temporary=True))
     await delete(store, ann, chat_id)
     assert await restore(store, ann, chat_id) is None
 

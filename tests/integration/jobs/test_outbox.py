@@ -43,7 +43,9 @@ async def test_the_life_of_a_chat_is_told(database: Database) -> None:
         await engine.chats.delete(WHO, chat_id)
         with pytest.raises(ChatNotFound):
             await engine.chats.delete(WHO, chat_id)
-    for event_type in (CREATED, RENAMED, DELETED):
+        for _ in range(2):
+            await engine.chats.restore(WHO, chat_id)
+    for event_type in (CREATED, RENAMED, DELETED, EventType.CHAT_RESTORED):
         (row,) = await told(database, event_type)
         assert (row["chat_id"], row["user_id"], row["tenant_id"]) == (chat_id, WHO.user_id, WHO.tenant_id)
         assert "CNRY" not in row["body"]

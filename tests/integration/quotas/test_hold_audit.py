@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+import msgspec
 import pytest
 
+from domain.clock import SystemClock
 from domain.quotas.hold_audit import HoldAuditor
 from domain.streaming.ports import OnDisconnect
 from domain.telemetry.ports import SilentTelemetry
@@ -20,13 +22,14 @@ from tests.integration.quotas.accounts import HELLO_MICRO, audited, rows
 pytestmark = pytest.mark.postgres
 
 WHO = a_user()
+_TOLD = "SELECT body FROM mini_chat.audit_events WHERE event_type = 'hold_corrected'"
 
 
 @asynccontextmanager
 async def auditing(engine: Engine) -> AsyncIterator[HoldAuditor]:
     limits = TransactionLimits()
     held = PostgresHeldBuckets(engine.pools.reserved, limits)
-    yield HoldAuditor(held, PostgresUnitOfWork(engine.pools.requests, limits), SilentTelemetry())
+    yield HoldAuditor(held, PostgresUnitOfWork(engine.pools.requests, limits), SystemClock(), SilentTelemetry())
 
 
 async def held(database: Database) -> list[int]:
@@ -60,6 +63,10 @@ async def test_what_differs_is_corrected_and_entered_in_the_ledger(database: Dat
                 replicas.start_soon(auditor.sweep)
         assert await held(database) == [HELLO_MICRO] * 4
         assert await adjusted(database) == [wrong_by] * 4
+    told = [msgspec.json.decode(row[0]) for row in await rows(database, _TOLD)]
+    assert [body["difference_micro"] for body in told] == [wrong_by] * 4
+    assert {(body["bucket"], body["period"]) for body in told} == {("total", "daily"), ("total", "monthly")}
+    assert {(body["actor"]["type"], body["tenant_id"] == body["subject_id"]) for body in told} == {("system", False)}
     await audited(database)
 
 

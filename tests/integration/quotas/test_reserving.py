@@ -1,6 +1,9 @@
 """What is held before a turn begins: never more than there is, and nothing at all for a turn that does not begin."""
 
+import time
+
 import anyio
+import msgspec
 import pytest
 
 from domain.chats.service import ChatDraft
@@ -59,6 +62,29 @@ async def test_a_refused_send_leaves_no_trace(database: Database, creating: bool
         assert await everything(database) == before
     assert refused.value.members == {"quota_scope": "total:daily"}
     assert refused.value.retry_after is not None
+
+
+@pytest.mark.parametrize("creating", [True, False])
+async def test_a_refused_send_is_told_to_the_keepers_of_the_books(database: Database, creating: bool) -> None:
+    async with running_engine(database.dsn, never(), rules=room_for(0)) as engine:
+        chat_id, key = await a_chat(engine, WHO), a_key()
+        with pytest.raises(QuotaExceeded):
+            await (create_and_send(engine) if creating else engine.send(WHO, chat_id, request_id=key))
+    (told,) = await rows(database, "SELECT * FROM mini_chat.audit_events WHERE event_type = 'quota_rejected'")
+    assert (told["tenant_id"], told["user_id"]) == (WHO.tenant_id, WHO.user_id)
+    assert told["chat_id"] == (None if creating else chat_id)
+    body = msgspec.json.decode(told["body"])
+    assert (body["quota_scope"], body["outcome"], body["actor"]["id"]) == ("total:daily", "denied", str(WHO.user_id))
+    assert creating or body["request_id"] == str(key)
+
+
+async def test_whoever_hammers_at_a_limit_is_not_told_of_each_time(database: Database) -> None:
+    async with running_engine(database.dsn, never(), rules=room_for(0)) as engine:
+        started = time.monotonic()
+        assert await admitted_of(engine, 40) == 0
+        seconds = int(time.monotonic()) - int(started) + 1
+    told = await rows(database, "SELECT id FROM mini_chat.audit_events WHERE event_type = 'quota_rejected'")
+    assert 10 <= len(told) <= 10 * seconds
 
 
 async def test_room_for_exactly_one_turn_is_room(database: Database) -> None:
