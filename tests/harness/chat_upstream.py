@@ -11,6 +11,7 @@ from infra.providers.call_headers import CallHeaders
 from infra.providers.driver import HttpProvider, ResponseLimits
 from infra.providers.http_pool import HttpPool
 from infra.providers.registry import ADAPTERS
+from infra.providers.secrets import Secret
 from infra.providers.settings import ProviderKind, ProviderSettings
 from tests.harness.upstream import Upstream
 
@@ -35,6 +36,7 @@ async def chat_upstream(
     connections: int = 10,
     url: str | None = None,
     allow_private_network: bool = True,
+    key: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[ChatUpstream]:
     async with Upstream() as upstream:
@@ -43,7 +45,9 @@ async def chat_upstream(
         limits = ResponseLimits(
             max_frame_bytes=configured.largest_frame_bytes, lenient_media_type=configured.lenient_media_type
         )
-        adapter = ADAPTERS[kind](configured, CallHeaders(configured, None, {}, "mini-chat/test"))
+        adapter = ADAPTERS[kind](
+            configured, CallHeaders(configured, Secret(key) if key else None, {}, "mini-chat/test")
+        )
         provider = HttpProvider(pool, adapter, SystemClock(), limits)
         pool.open()
         try:
