@@ -14,7 +14,7 @@ from app.config_schema import MapField, fields_of, leaves_of
 PREFIX = "MINI_CHAT_"
 CONFIG_FILE_VARIABLE = "MINI_CHAT_CONFIG"
 
-_NOT_SETTINGS = frozenset({CONFIG_FILE_VARIABLE, "MINI_CHAT_OPENAI_MODELS"})
+_NOT_SETTINGS = frozenset({CONFIG_FILE_VARIABLE, "MINI_CHAT_OPENAI_MODELS", "MINI_CHAT_ANTHROPIC_MODELS"})
 _REFERENCED = re.compile(r"env:(\w+)")
 # Kubernetes puts these into every pod beside a service whose name begins with mini-chat.
 _SERVICE_LINK = re.compile(r"MINI_CHAT_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)")

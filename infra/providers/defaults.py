@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from domain.catalogue.models import ModelSpec
@@ -11,7 +12,10 @@ from infra.providers.settings import AuthSettings, Flavour, ProviderKind, Provid
 
 OPENAI = "openai"
 AZURE_OPENAI = "azure_openai"
+ANTHROPIC = "anthropic"
 _OPENAI_URL = "https://api.openai.com/v1"
+_ANTHROPIC_URL = "https://api.anthropic.com"
+_Named: TypeAlias = tuple[str, str, str]  # provider, our id, remote name
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._:@-]")
 
 _SCRIPTED_MODELS = (
@@ -28,15 +32,19 @@ def defaults_from_environment(env: Mapping[str, str]) -> tuple[dict[str, Provide
     """Providers and models in list order, with exactly one default model.
 
     OPENAI_API_KEY or OPENAI_BASE_URL makes the provider `openai`; MINI_CHAT_OPENAI_MODELS names its models by
-    comma, each `remote-name` or `id=remote-name`, and the first becomes the default. A key alone changes no
+    comma, each `remote-name` or `id=remote-name`, and the first becomes the default. ANTHROPIC_API_KEY or
+    ANTHROPIC_BASE_URL and MINI_CHAT_ANTHROPIC_MODELS do the same for `anthropic`, after it. A key alone changes no
     default: it may be in the environment for other reasons, and calls cost money. AZURE_OPENAI_API_KEY with
     AZURE_OPENAI_ENDPOINT makes the provider `azure_openai`; deployments have names of their own, so no models.
     """
     providers = {SCRIPTED: ProviderSettings(kind=ProviderKind.SCRIPTED)}
-    named: list[tuple[str, str]] = []
+    named: list[_Named] = []
     if env.get("OPENAI_API_KEY") or env.get("OPENAI_BASE_URL"):
         providers[OPENAI] = _openai(env)
-        named = list(_named(env.get("MINI_CHAT_OPENAI_MODELS", "")))
+        named += _named(OPENAI, env.get("MINI_CHAT_OPENAI_MODELS", ""))
+    if env.get("ANTHROPIC_API_KEY") or env.get("ANTHROPIC_BASE_URL"):
+        providers[ANTHROPIC] = _anthropic(env)
+        named += _named(ANTHROPIC, env.get("MINI_CHAT_ANTHROPIC_MODELS", ""))
     if env.get("AZURE_OPENAI_API_KEY") and env.get("AZURE_OPENAI_ENDPOINT"):
         providers[AZURE_OPENAI] = _azure_openai(env["AZURE_OPENAI_ENDPOINT"])
     return providers, tuple(_models(named))
@@ -50,6 +58,18 @@ def _openai(env: Mapping[str, str]) -> ProviderSettings:
         flavour=Flavour.OPENAI if _host(url) == "api.openai.com" else Flavour.GENERIC,
         base_url=url,
         auth=AuthSettings(key="env:OPENAI_API_KEY" if env.get("OPENAI_API_KEY") else None),
+        allow_http=local,
+        allow_private_network=local,
+    )
+
+
+def _anthropic(env: Mapping[str, str]) -> ProviderSettings:
+    url = env.get("ANTHROPIC_BASE_URL") or _ANTHROPIC_URL
+    local = is_loopback_host(_host(url))
+    return ProviderSettings(
+        kind=ProviderKind.ANTHROPIC,
+        base_url=url,
+        auth=AuthSettings(key="env:ANTHROPIC_API_KEY" if env.get("ANTHROPIC_API_KEY") else None),
         allow_http=local,
         allow_private_network=local,
     )
@@ -71,17 +91,17 @@ def _host(url: str) -> str:
         return ""
 
 
-def _named(text: str) -> Iterator[tuple[str, str]]:
+def _named(provider_id: str, text: str) -> Iterator[_Named]:
     for entry in filter(None, map(str.strip, text.split(","))):
         id_, equals, remote = entry.partition("=")
-        yield (id_.strip(), remote.strip()) if equals else (_NOT_IN_ID.sub("-", entry), entry)
+        yield (provider_id, id_.strip(), remote.strip()) if equals else (provider_id, _NOT_IN_ID.sub("-", entry), entry)
 
 
-def _models(named: list[tuple[str, str]]) -> Iterator[ModelSpec]:
-    for position, (id_, remote) in enumerate(named):
+def _models(named: list[_Named]) -> Iterator[ModelSpec]:
+    for position, (provider_id, id_, remote) in enumerate(named):
         yield ModelSpec(
             id=id_,
-            provider_id=OPENAI,
+            provider_id=provider_id,
             provider_model_id=remote,
             display_name=remote,
             is_default=position == 0,

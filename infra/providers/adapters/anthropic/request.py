@@ -12,7 +12,10 @@ from infra.providers.adapters.anthropic.thinking import thinking_members
 from infra.providers.adapters.anthropic.translator import MessagesTranslator
 from infra.providers.anomalies import Anomalies
 from infra.providers.call_headers import CallHeaders
+from infra.providers.extra_body import with_extras
 from infra.providers.settings import ProviderSettings, UserField
+
+_NEVER_EXTRA = {"model", "stream", "max_tokens", "messages", "system", "tools", "metadata"}
 
 
 class Anthropic:
@@ -53,7 +56,7 @@ class Anthropic:
             body["stop_sequences"] = _texts(request.params["stop"])
         if request.pseudonyms and self._settings.user_field is not UserField.NONE:
             body["metadata"] = {"user_id": request.pseudonyms.user}
-        return body
+        return with_extras(body, self._settings.extra_body, request.params, _NEVER_EXTRA)
 
     def _system_block(self, text: str) -> dict[str, object]:
         block: dict[str, object] = {"type": "text", "text": text}

@@ -1,7 +1,7 @@
 import pytest
 
 from infra.catalogue.validation import validate_catalogue
-from infra.providers.defaults import AZURE_OPENAI, OPENAI, defaults_from_environment
+from infra.providers.defaults import ANTHROPIC, AZURE_OPENAI, OPENAI, defaults_from_environment
 from infra.providers.registry import SCRIPTED, provider_faults
 from infra.providers.settings import Flavour, ProviderKind
 
@@ -13,6 +13,13 @@ from infra.providers.settings import Flavour, ProviderKind
         {"OPENAI_API_KEY": "sk"},
         {"OPENAI_API_KEY": "sk", "MINI_CHAT_OPENAI_MODELS": "gpt, big=org/Model:7b"},
         {"OPENAI_BASE_URL": "http://127.0.0.1:11434/v1", "MINI_CHAT_OPENAI_MODELS": "llama"},
+        {"ANTHROPIC_API_KEY": "sk", "MINI_CHAT_ANTHROPIC_MODELS": "claude"},
+        {
+            "OPENAI_API_KEY": "a",
+            "ANTHROPIC_API_KEY": "b",
+            "MINI_CHAT_OPENAI_MODELS": "x",
+            "MINI_CHAT_ANTHROPIC_MODELS": "y",
+        },
     ],
 )
 def test_whatever_the_environment_the_defaults_are_valid(env: dict[str, str]) -> None:
@@ -66,3 +73,26 @@ def test_only_this_machine_is_trusted_without_being_asked(url: str, allowed: boo
     openai = defaults_from_environment({"OPENAI_BASE_URL": url})[0][OPENAI]
     assert (openai.allow_http, openai.allow_private_network) == (allowed, allowed)
     assert (openai.auth.key, openai.flavour) == (None, Flavour.GENERIC)
+
+
+def test_the_messages_api_is_called_as_its_own_client_would() -> None:
+    providers, models = defaults_from_environment({"ANTHROPIC_API_KEY": "sk"})
+    anthropic = providers[ANTHROPIC]
+    assert (anthropic.kind, anthropic.base_url) == (ProviderKind.ANTHROPIC, "https://api.anthropic.com")
+    assert (anthropic.auth.key, anthropic.allow_http) == ("env:ANTHROPIC_API_KEY", False)
+    assert {model.provider_id for model in models} == {SCRIPTED}
+    local = defaults_from_environment({"ANTHROPIC_BASE_URL": "http://127.0.0.1:9000"})[0][ANTHROPIC]
+    assert (local.allow_http, local.auth.key) == (True, None)
+
+
+def test_of_two_named_families_the_first_named_model_is_the_default() -> None:
+    env = {"OPENAI_API_KEY": "a", "ANTHROPIC_API_KEY": "b", "MINI_CHAT_ANTHROPIC_MODELS": "opus=claude-x"}
+    first = defaults_from_environment(env)[1][0]
+    assert (first.id, first.provider_id, first.provider_model_id, first.is_default) == (
+        "opus",
+        ANTHROPIC,
+        "claude-x",
+        True,
+    )
+    models = defaults_from_environment(env | {"MINI_CHAT_OPENAI_MODELS": "gpt"})[1]
+    assert [(model.provider_id, model.is_default) for model in models[:2]] == [(OPENAI, True), (ANTHROPIC, False)]

@@ -174,3 +174,17 @@ def test_it_carries_searches_functions_and_reasoning() -> None:
     can = adapter().capabilities
     assert (can.web_search, can.function_tools, can.reasoning) == (True, True, True)
     assert (can.file_search, can.code_interpreter) == (False, False)
+
+
+def test_further_members_stand_beside_what_was_built_and_replace_nothing() -> None:
+    extra: dict[str, object] = {"service_tier": "auto", "temperature": 0.1, "tools": [], "system": "x", "max_tokens": 1}
+    own: dict[str, object] = {"temperature": 0.9, "extra_body": {"service_tier": "standard_only", "stream": False}}
+    sent = body(adapter(extra_body=extra), params=own, instructions=None)
+    expected = {**body(adapter(), instructions=None), "temperature": 0.9, "service_tier": "standard_only"}
+    assert sent == expected
+
+
+def test_a_model_may_think_though_its_provider_does_not() -> None:
+    params = {"extra_body": {"thinking": {"type": "enabled", "budget_tokens": 2_000}}}
+    sent = body(adapter(), params=params, max_output_tokens=4_000)
+    assert sent["thinking"] == {"type": "enabled", "budget_tokens": 2_000}
