@@ -47,6 +47,7 @@ class EventType(StrEnum):
     MODEL_CHANGED = "model_changed"
     TURN_ABORTED = "turn_aborted"
     JOB_REQUEUED = "job_requeued"
+    SUMMARY_UPDATED = "summary_updated"
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):

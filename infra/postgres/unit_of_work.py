@@ -27,6 +27,7 @@ from infra.postgres.repositories.quota_limits import PostgresQuotaLimits
 from infra.postgres.repositories.quotas import PostgresQuotas
 from infra.postgres.repositories.switches import PostgresSwitches
 from infra.postgres.repositories.system_credits import PostgresSystemCredits
+from infra.postgres.repositories.thread_summaries import PostgresThreadSummaries
 from infra.postgres.repositories.turn_changes import PostgresChanges
 from infra.postgres.repositories.turn_statuses import PostgresStatuses
 from infra.postgres.repositories.turns import PostgresTurns
@@ -58,6 +59,7 @@ class PostgresTransaction:
         self.quotas = PostgresQuotas(connection, scope)
         self.system_credits = PostgresSystemCredits(connection, scope)
         self.statuses = PostgresStatuses(connection, scope)
+        self.summaries = PostgresThreadSummaries(connection, scope)
         self.events = PostgresEvents(connection, scope, keeping)
         self.jobs = PostgresJobs(connection)
         self.dead_jobs = PostgresDeadJobs(connection)
