@@ -84,6 +84,7 @@ from domain.turns.service import TurnService
 from domain.turns.status import TurnStatuses
 from domain.turns.switch_enforcement import SwitchEnforcement
 from domain.turns.switch_gate import SwitchGate
+from domain.turns.tool_offers import ToolOffers
 from infra.auth.remembered_tokens import RememberedTokens
 from infra.catalogue.validation import validate_catalogue
 from infra.local.rate_limiter import LocalRateLimiter
@@ -132,6 +133,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     rates = Rates(messages.limiter, quotas, telemetry)
     supervisor = TurnSupervisor(books, _stream_limits(settings), clock.monotonic, telemetry)
     enforcement = SwitchEnforcement(supervisor, board, clock)
+    gate = SwitchGate(board, clock)
 
     turns = TurnService(
         begin,
@@ -140,7 +142,8 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             begin,
             catalogue,
             providers,
-            SwitchGate(board, clock),
+            gate,
+            ToolOffers(gate, rules.tools, settings.context.guards()),
             supervisor,
             settings.estimation,
             settings.context.recent_turns,

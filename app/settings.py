@@ -18,11 +18,13 @@ from app.durations import Between, duration
 from domain.auth.loopback import is_loopback
 from domain.catalogue.models import Estimation, ModelSpec
 from domain.chats.service import RESTORABLE_FOR
+from domain.context.tool_texts import Guards
 from domain.limits.rates import Quotas
 from domain.providers.request import Deadlines
 from domain.quotas.limits import LimitMicro, Limits, TierLimits
 from domain.quotas.models import QuotaRules
 from domain.summaries.trigger import SummaryRules
+from domain.tools.calls import ToolLimits
 from infra.auth.claims import ClaimNames
 from infra.providers.settings import ProviderSettings
 
@@ -36,6 +38,7 @@ Prefix = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$")]
 Deadline = Annotated[timedelta, Between(MILLISECOND, duration("1h"))]
 Reference = Annotated[str, Meta(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
 Quota = Annotated[int, Meta(ge=0, le=1_000_000)]
+Calls = Annotated[int, Meta(ge=1, le=32_767)]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 
 
@@ -239,6 +242,11 @@ class QuotaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     premium_monthly_micro: LimitMicro = 500_000_000
     overshoot_tolerance_pct: Annotated[int, Meta(ge=100, le=150)] = 110
     warning_threshold_pct: Annotated[int, Meta(ge=1, le=99)] = 20
+    web_search_daily: Calls = 75
+    web_search_per_message: Calls = 2
+    code_interpreter_daily: Calls = 50
+    code_interpreter_per_message: Calls = 10
+    file_search_per_message: Calls = 2
     audit_interval: Annotated[timedelta, Between(MILLISECOND, duration("1d"))] = duration("1h")
 
     def rules(self) -> QuotaRules:
@@ -253,13 +261,41 @@ class QuotaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                     limit_monthly_credits_micro=self.premium_monthly_micro,
                 ),
             ),
+            tools=ToolLimits(
+                web_search_daily=self.web_search_daily,
+                web_search_per_message=self.web_search_per_message,
+                code_interpreter_daily=self.code_interpreter_daily,
+                code_interpreter_per_message=self.code_interpreter_per_message,
+                file_search_per_message=self.file_search_per_message,
+            ),
             overshoot_tolerance_pct=self.overshoot_tolerance_pct,
             warning_threshold_pct=self.warning_threshold_pct,
         )
 
 
+_MAX_GUARD_BYTES = 4 * _KIB
+_GUARD_TOO_LONG = "must not be longer than 4096 bytes"
+
+
+def _is_short(guard: str | None) -> bool:
+    return guard is None or len(guard.encode()) <= _MAX_GUARD_BYTES
+
+
 class ContextSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     recent_turns: Annotated[int, Meta(ge=0, le=200)] = 20
+    web_search_guard: str | None = None
+    file_search_guard: str | None = None
+
+    def __post_init__(self) -> None:
+        agree(
+            (_is_short(self.web_search_guard), "web_search_guard", _GUARD_TOO_LONG),
+            (_is_short(self.file_search_guard), "file_search_guard", _GUARD_TOO_LONG),
+        )
+
+    def guards(self) -> Guards:
+        """Those that are set, else the built-in ones; an empty one says nothing."""
+        own = {"web_search": self.web_search_guard, "file_search": self.file_search_guard}
+        return Guards(**{tool: guard for tool, guard in own.items() if guard is not None})
 
 
 class SummarySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -260,13 +260,16 @@ class RateLimited(DomainError):
 
 
 class QuotaExceeded(DomainError):
-    """`scope` names the bucket that is in the way and resets last; `retry_after` is its reset (api.md 1.7)."""
+    """`scope` names the bucket that is in the way and resets last; `retry_after` is its reset (api.md 1.7).
+
+    Of a tool whose calls of the day are used up it is the name of the tool (engine.md 4.8).
+    """
 
     kind, code = Kind.QUOTA_EXHAUSTED, "quota_exceeded"
     sentence = "The credit limit is used up."
 
-    def __init__(self, scope: str, retry_after: timedelta) -> None:
-        super().__init__(retry_after=retry_after, members={"quota_scope": scope})
+    def __init__(self, scope: str, retry_after: timedelta, sentence: str | None = None) -> None:
+        super().__init__(sentence, retry_after=retry_after, members={"quota_scope": scope})
 
 
 class TooManyActiveTurns(DomainError):

@@ -56,6 +56,8 @@ ADVICE: Mapping[str, _Advice] = {
     "invalid_attachment": _Advice("Send only ids of attachments of this chat that are ready, each once."),
     "images_disabled": _Advice("Send the message without images."),
     "web_search_disabled": _Advice("Send the message without web search."),
+    "web_search_calls_exceeded": _Advice("The text so far is in the list of messages. Ask for less at once."),
+    "code_interpreter_calls_exceeded": _Advice("The text so far is in the list of messages. Ask for less at once."),
     "invalid_turn_state": _Advice("Wait for the turn to end, or cancel it.", retryable=True),
     "unauthorized": _Advice("Send `Authorization: Bearer <credential>` with a credential that is still valid."),
     "forbidden": _Advice("Ask the administrator of your tenant for the missing role."),

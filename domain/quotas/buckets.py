@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from domain.catalogue.models import Tier
-from domain.quotas.periods import Period
+from domain.quotas.periods import Period, PeriodType
 
 
 class BucketName(StrEnum):
@@ -42,3 +42,8 @@ def buckets_of(tier: Tier, periods: tuple[Period, ...], *, tenant: bool) -> tupl
     names = (BucketName.TOTAL, BucketName.PREMIUM) if tier is Tier.PREMIUM else (BucketName.TOTAL,)
     holders = (Holder.USER, Holder.TENANT) if tenant else (Holder.USER,)
     return tuple(Bucket(holder, name, period) for holder in holders for name in names for period in periods)
+
+
+def counts_tool_calls(bucket: Bucket) -> bool:
+    """Calls of tools are counted for each user and day, in no other bucket (engine.md 4.8)."""
+    return (bucket.holder, bucket.name, bucket.period.type) == (Holder.USER, BucketName.TOTAL, PeriodType.DAILY)

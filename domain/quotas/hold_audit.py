@@ -6,7 +6,7 @@ from typing import Final
 from domain.audit.events import SYSTEM, EventType, NewEvent, audit_event
 from domain.clock import Clock
 from domain.ids import UserId
-from domain.quotas.ports import HeldBucket, HeldBuckets, HoldAuditTx
+from domain.quotas.ports import HeldBucket, HeldBuckets, HoldAuditTx, HoldDifference
 from domain.scope import AccessScope
 from domain.telemetry.ports import Counted, Telemetry
 from domain.unit_of_work import UnitOfWork
@@ -37,19 +37,23 @@ class HoldAuditor:
     async def _look_at(self, bucket: HeldBucket) -> None:
         scope = AccessScope(tenant_id=bucket.tenant_id, user_id=UserId(bucket.subject_id))
         async with self._begin(scope) as tx:
-            difference_micro = await tx.hold_audit.correct(bucket)
-            if difference_micro:
-                await tx.events.add(self._corrected(scope, bucket, difference_micro))
-        if difference_micro:
+            difference = await tx.hold_audit.correct(bucket)
+            if difference is not None:
+                await tx.events.add(self._corrected(scope, bucket, difference))
+        if difference is not None:
             self._telemetry.count(Counted.QUOTA_HOLD_MISMATCH, period=bucket.period.type)
-            _log.error("hold_corrected", extra={"bucket": bucket.name.value, "difference_micro": difference_micro})
+            _log.error("hold_corrected", extra={"bucket": bucket.name.value, **_told(difference)})
 
-    def _corrected(self, scope: AccessScope, bucket: HeldBucket, difference_micro: int) -> NewEvent:
+    def _corrected(self, scope: AccessScope, bucket: HeldBucket, difference: HoldDifference) -> NewEvent:
         details = {
             "subject_id": bucket.subject_id,
             "bucket": bucket.name.value,
             "period": bucket.period.type.value,
             "period_start": bucket.period.start,
-            "difference_micro": difference_micro,
+            **_told(difference),
         }
         return audit_event(EventType.HOLD_CORRECTED, scope, SYSTEM, self._clock.now(), details=details)
+
+
+def _told(difference: HoldDifference) -> dict[str, int]:
+    return {"difference_micro": difference.micro, "difference_tool_calls": difference.tool_calls}

@@ -6,15 +6,18 @@ from enum import StrEnum
 import msgspec
 
 from domain.catalogue.models import Tier
-from domain.quotas.buckets import Bucket, buckets_of
+from domain.quotas.buckets import Bucket, buckets_of, counts_tool_calls
 from domain.quotas.credits import Prices
 from domain.quotas.limits import DEPLOYMENT_DEFAULTS, Limits, LimitSet, limit_of
 from domain.quotas.periods import Period, PeriodType
+from domain.tools.calls import NO_CALLS, ToolCalls, ToolLimits
 
 
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
     spent_micro: int = 0
     reserved_micro: int = 0
+    tool_calls: ToolCalls = NO_CALLS
+    """Called and held together."""
 
     @property
     def used_micro(self) -> int:
@@ -32,6 +35,13 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         """Nothing where no turn has counted yet."""
         return self.counters.get(bucket, _UNTOUCHED).used_micro
 
+    @property
+    def tool_calls(self) -> ToolCalls:
+        """What the user's messages of today have called, or may still call."""
+        return next(
+            (counter.tool_calls for each, counter in self.counters.items() if counts_tool_calls(each)), NO_CALLS
+        )
+
 
 _UNTOUCHED = Counter()
 
@@ -40,6 +50,7 @@ class QuotaRules(msgspec.Struct, frozen=True, kw_only=True):
     """What a deployment lays down for everybody."""
 
     defaults: Limits = DEPLOYMENT_DEFAULTS
+    tools: ToolLimits = ToolLimits()
     overshoot_tolerance_pct: int = 110
     warning_threshold_pct: int = 20
 
@@ -57,6 +68,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     month: date
     in_tenant_buckets: bool
     policy_version: int = 1
+    tool_calls: ToolCalls = NO_CALLS
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:
@@ -70,9 +82,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     hold: Hold
     limits: LimitSet
     deployment: Limits
+    tools: ToolLimits = ToolLimits()
 
     def limit_of(self, bucket: Bucket) -> int:
         return limit_of(bucket, self.limits, self.deployment)
+
+    def tool_calls_in(self, bucket: Bucket) -> ToolCalls:
+        """What is held of the calls of tools in this bucket: they are counted in one alone."""
+        return self.hold.tool_calls if counts_tool_calls(bucket) else NO_CALLS
 
 
 class UsageSource(StrEnum):

@@ -47,12 +47,19 @@ class HeldBuckets(Protocol):
         ...
 
 
-class HoldAudit(Protocol):
-    async def correct(self, bucket: HeldBucket) -> int:
-        """Locks the counter and compares it with what the running turns hold; a difference is corrected and entered.
+class HoldDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """`micro` is positive where too many credits were held; `tool_calls` is how many calls too many or too few."""
 
-        Returns the difference in micro-credits, positive where too much was held: a fact, for holds and states of
-        turns change together under this lock.
+    micro: int
+    tool_calls: int
+
+
+class HoldAudit(Protocol):
+    async def correct(self, bucket: HeldBucket) -> HoldDifference | None:
+        """Locks the counter and compares it with what the running turns hold; a difference is corrected.
+
+        One of credits is entered in the ledger too. A difference is a fact, for holds and states of turns change
+        together under this lock.
         """
         ...
 

@@ -8,10 +8,16 @@ from domain.quotas.credits import Prices, credits_micro
 from domain.quotas.limits import limit_of
 from domain.quotas.models import Hold, QuotaRules, Standing
 from domain.quotas.periods import periods_at
+from domain.tools.calls import NO_CALLS, ToolCalls
 
 
 def hold_for(
-    model: ModelSpec, estimated_input_tokens: int, generation_floor: int, standing: Standing, policy_version: int = 1
+    model: ModelSpec,
+    estimated_input_tokens: int,
+    generation_floor: int,
+    standing: Standing,
+    policy_version: int = 1,
+    tool_calls: ToolCalls = NO_CALLS,
 ) -> Hold:
     """The estimated input and the longest answer, at the model's prices of this version. Raises OutOfBounds."""
     prices = Prices(
@@ -30,6 +36,7 @@ def hold_for(
         month=month.start,
         in_tenant_buckets=standing.limits.tenant_counts,
         policy_version=policy_version,
+        tool_calls=tool_calls,
     )
 
 

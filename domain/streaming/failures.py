@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from domain.errors import DomainError, Kind
+from domain.providers.events import ToolName
 from domain.streaming.events import TurnError
+
+CALLS_EXCEEDED: Mapping[ToolName, str] = {
+    ToolName.WEB_SEARCH: "web_search_calls_exceeded",
+    ToolName.CODE_INTERPRETER: "code_interpreter_calls_exceeded",
+}
+"""How a turn ends whose model calls one of these too often; with another tool its answer ends as `tool_limit`."""
 
 KINDS: Mapping[str, Kind] = {
     "provider_error": Kind.UPSTREAM,
@@ -14,6 +21,8 @@ KINDS: Mapping[str, Kind] = {
     "turn_timeout": Kind.UPSTREAM_TIMEOUT,
     "rate_limited": Kind.RATE_LIMITED,
     "context_budget_exceeded": Kind.MISMATCH,
+    "web_search_calls_exceeded": Kind.INVALID,
+    "code_interpreter_calls_exceeded": Kind.INVALID,
     "turn_cancelled": Kind.CONFLICT,
     "generation_disabled": Kind.UNAVAILABLE,
     "server_shutdown": Kind.UNAVAILABLE,
@@ -29,6 +38,8 @@ SENTENCES: Mapping[str, str] = {
     "turn_timeout": "The answer took longer than the server allows.",
     "rate_limited": "The model provider is limiting requests.",
     "context_budget_exceeded": "The conversation is too long for the model.",
+    "web_search_calls_exceeded": "The model searched the web more often than one message allows.",
+    "code_interpreter_calls_exceeded": "The model ran code more often than one message allows.",
     "turn_cancelled": "The turn was cancelled.",
     "generation_disabled": "Answers are switched off at the moment.",
     "server_shutdown": "The server shut down before the answer was complete.",

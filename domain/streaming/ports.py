@@ -1,5 +1,6 @@
 """What a turn asks of those who start it and settle it."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from domain.catalogue.models import Tier
 from domain.catalogue.resolver import Resolution
 from domain.ids import ChatId, MessageId, RequestId, TurnId
 from domain.jobs.payloads import SummariseThread
+from domain.providers.events import ToolName
 from domain.quotas.models import Hold
 from domain.scope import AccessScope
 from domain.streaming.events import Done, TurnError
@@ -27,8 +29,9 @@ class TurnBrief(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a running turn that does not change while it runs.
 
     `started` is the clock's monotonic reading at which it was accepted; `epoch` fences every write of its owner;
-    `tools` are those the model may use; `recap_tokens` is the size of the summary in its prompt, if there is one, and
-    `summary_due` what is to be summarised once the turn has been answered.
+    `tools` are those the model may use, and `tool_limits` how often: what is not named there has no limit.
+    `recap_tokens` is the size of the summary in its prompt, if there is one, and `summary_due` what is to be summarised
+    once the turn has been answered.
     """
 
     turn_id: TurnId
@@ -45,6 +48,7 @@ class TurnBrief(msgspec.Struct, frozen=True, kw_only=True):
     tools: frozenset[Tool] = frozenset()
     recap_tokens: int | None = None
     summary_due: SummariseThread | None = None
+    tool_limits: Mapping[ToolName, int] = msgspec.field(default_factory=dict)
 
     @property
     def facts(self) -> TurnFacts:

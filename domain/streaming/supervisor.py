@@ -74,6 +74,7 @@ class TurnSupervisor:
                 self._monotonic,
                 self._limits.max_text_bytes,
                 exposes_reasoning=brief.resolution.effective.exposes_reasoning,
+                tool_limits=brief.tool_limits,
             ),
             feed,
             self._books,

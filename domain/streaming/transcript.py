@@ -1,6 +1,6 @@
 """What a turn has said so far: provider events folded into text, citations, usage and times. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from domain.providers.errors import VERDICTS
 from domain.providers.events import (
@@ -15,12 +15,15 @@ from domain.providers.events import (
     ReasoningDelta,
     TextDelta,
     ToolDone,
+    ToolName,
     ToolStart,
     Usage,
     UsageReport,
 )
 from domain.streaming.events import Delta, StreamEvent, Tool
+from domain.streaming.failures import CALLS_EXCEEDED
 from domain.streaming.models import Broke, Ending, Finished
+from domain.tools.meter import ToolMeter
 
 _BLOCK = 32
 """So many pieces become one: a piece of three letters takes eighty bytes as long as it stands alone."""
@@ -29,16 +32,25 @@ _BLOCK = 32
 class Transcript:
     """`fold` is told every provider event in order and answers with what the readers get of it.
 
-    `ending` is set by the first terminal, or when the text has grown to `max_text_bytes`; later events are ignored.
-    `first_token` is the clock's reading at the first text. `reported_usage` is what was reported before a terminal.
+    `ending` is set by the first terminal, when the text has grown to `max_text_bytes`, or by a tool call beyond
+    `tool_limits`; later events are ignored. `first_token` is the clock's reading at the first text. `reported_usage`
+    is what was reported before a terminal.
     """
 
-    def __init__(self, monotonic: Callable[[], float], max_text_bytes: int, *, exposes_reasoning: bool) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        max_text_bytes: int,
+        *,
+        exposes_reasoning: bool,
+        tool_limits: Mapping[ToolName, int] | None = None,
+    ) -> None:
         self._monotonic = monotonic
         self._room_bytes = max_text_bytes
         self._exposes_reasoning = exposes_reasoning
         self._blocks: list[str] = []
         self._parts: list[str] = []
+        self.tools = ToolMeter(tool_limits or {})
         self.reported_usage: Usage | None = None
         self.generated_bytes = 0
         self.citations: list[Citation] = []
@@ -70,9 +82,10 @@ class Transcript:
         match event:
             case ReasoningDelta(text):
                 return self._reasoning(text)
-            case ToolStart(_, name, details):
-                return Tool(phase="start", name=name, details=details)
+            case ToolStart():
+                return self._tool_start(event)
             case ToolDone(_, name, details):
+                self.tools.done(name)
                 return Tool(phase="done", name=name, details=details)
             case CitationFound(citation):
                 self.citations.append(citation)
@@ -84,6 +97,18 @@ class Transcript:
                 self.ending = self._broke(event)
             case Accepted() | TextDelta() | FunctionCall():
                 pass
+        return None
+
+    def _tool_start(self, event: ToolStart) -> StreamEvent | None:
+        if self.tools.start(event.name):
+            return Tool(phase="start", name=event.name, details=event.details)
+        code = CALLS_EXCEEDED.get(event.name)
+        usage = self.reported_usage
+        self.ending = (
+            Finished(finish=Finish.TOOL_LIMIT, usage=usage)
+            if code is None
+            else Broke(code=code, retryable=False, usage=usage)
+        )
         return None
 
     def _reasoning(self, text: str) -> StreamEvent | None:

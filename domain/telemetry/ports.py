@@ -43,6 +43,8 @@ class Counted(StrEnum):
     QUOTA_OVERSHOOT = "quota_overshoot"
     QUOTA_CAPPED = "quota_capped"
     QUOTA_HOLD_MISMATCH = "quota_hold_mismatch"
+    TOOL_CALLS = "tool_calls"
+    TOOL_CALL_LIMITED = "tool_call_limited"
     REDIS_ERRORS = "redis_errors"
     POLICY_LOAD = "policy_load"
     RATE_LIMITED = "rate_limited"

@@ -1,5 +1,7 @@
 """Everything that may refuse a send or a change, in its documented order (api.md 3.4, 3.5). Reads only."""
 
+from typing import Final
+
 import msgspec
 from msgspec.structs import replace
 
@@ -8,7 +10,7 @@ from domain.catalogue.ports import Catalogue
 from domain.catalogue.resolver import Candidate, Resolution, candidates_for_send, resolved
 from domain.chats.models import NewChat
 from domain.chats.service import ChatDraft
-from domain.context.assembler import NO_TOOLS, PLAN_REFUSALS, Plan, PlanRefused, assemble
+from domain.context.assembler import PLAN_REFUSALS, Plan, PlanRefused, assemble
 from domain.context.fencing import fenced, new_nonce
 from domain.context.history import NO_HISTORY, History
 from domain.errors import (
@@ -26,17 +28,22 @@ from domain.jobs.payloads import SummariseThread
 from domain.providers.ports import Providers
 from domain.quotas.cascade import first_admitted
 from domain.quotas.models import Claim, Hold, QuotaRules, Standing
+from domain.quotas.periods import periods_at
 from domain.quotas.reservation import hold_for
 from domain.scope import AccessScope
 from domain.streaming.supervisor import TurnSupervisor
 from domain.summaries.trigger import SummaryRules, summary_target
-from domain.switches.models import Wants
+from domain.switches.models import Tool, Wants
 from domain.telemetry.ports import Counted, Telemetry
+from domain.tools.offered import ToolSet
 from domain.turns.models import PUBLIC_STATES, Gate, SendCommand, StoredAnswer, TurnState, TurnSummary
 from domain.turns.mutations import ChangeCommand, changeable
 from domain.turns.ports import TurnTx
 from domain.turns.switch_gate import SwitchGate
+from domain.turns.tool_offers import ToolOffers
 from domain.unit_of_work import Access, UnitOfWork
+
+_NO_SEARCH_LEFT: Final = "The web searches of today are used up."
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +59,7 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     place: Gate | NewChat
     resolution: Resolution
     plan: Plan
+    tools: ToolSet
     claim: Claim
     replaces: TurnId | None = None
     recap_tokens: int | None = None
@@ -72,6 +80,7 @@ class Admission:
         catalogue: Catalogue,
         providers: Providers,
         switches: SwitchGate,
+        tools: ToolOffers,
         supervisor: TurnSupervisor,
         budgets: Estimation,
         recent_turns: int,
@@ -83,6 +92,7 @@ class Admission:
         self._catalogue = catalogue
         self._providers = providers
         self._switches = switches
+        self._tools = tools
         self._supervisor = supervisor
         self._budgets = budgets
         self._recent_turns = recent_turns
@@ -175,9 +185,10 @@ class Admission:
         """The first candidate that the counters admit; too long a question for it is refused only then."""
         version = choice.catalogue_version
         nonce = new_nonce()
-        offers = (self._offer(each, history, nonce, command.content, standing, version) for each in choice.candidates)
+        offers = (self._offer(each, history, nonce, command, standing, version) for each in choice.candidates)
         try:
-            (candidate, plan), hold = first_admitted(offers, standing, self._rules)
+            (candidate, plan, tools), hold = first_admitted(offers, standing, self._rules)
+            self._refuse_exhausted(tools, standing)
         except QuotaExceeded:
             self._count("reject", choice.candidates[0].model)
             raise
@@ -196,7 +207,8 @@ class Admission:
             place=place,
             resolution=resolution,
             plan=plan,
-            claim=Claim(hold=hold, limits=standing.limits, deployment=self._rules.defaults),
+            tools=tools,
+            claim=Claim(hold=hold, limits=standing.limits, deployment=self._rules.defaults, tools=self._rules.tools),
             recap_tokens=history.recap.token_estimate if history.recap and plan.has_recap else None,
         )
 
@@ -221,21 +233,31 @@ class Admission:
     def _count(self, decision: str, model: ModelSpec) -> None:
         self._telemetry.count(Counted.QUOTA_PREFLIGHT, decision=decision, model=model.id, tier=model.tier.value)
 
+    def _refuse_exhausted(self, tools: ToolSet, standing: Standing) -> None:
+        """A search that was asked for is not left out in silence; other tools are."""
+        for tool in tools.exhausted:
+            self._telemetry.count(Counted.TOOL_CALL_LIMITED, tool=tool.value)
+        if Tool.WEB_SEARCH in tools.exhausted:
+            today, _ = periods_at(standing.now)
+            raise QuotaExceeded(Tool.WEB_SEARCH, today.next_reset - standing.now, _NO_SEARCH_LEFT)
+
     def _offer(
-        self, candidate: Candidate, history: History, nonce: str, content: str, standing: Standing, version: int
-    ) -> tuple[tuple[Candidate, Plan | PlanRefused], Hold]:
+        self, candidate: Candidate, history: History, nonce: str, command: SendCommand, standing: Standing, version: int
+    ) -> tuple[tuple[Candidate, Plan | PlanRefused, ToolSet], Hold]:
         budgets = candidate.model.estimation_budgets.over(self._budgets)
         carried = self._providers.for_provider(candidate.model.provider_id).capabilities
+        tools = self._tools.of(candidate.model, carried, standing.tool_calls, web_search=command.web_search)
+        texts = self._tools.texts(tools, budgets)
         recap = fenced(history.recap.text, nonce) if history.recap else None
         plan: Plan | PlanRefused
         try:
-            plan = assemble(candidate.model, budgets, history.exchanges, content, NO_TOOLS, recap, carried)
+            plan = assemble(candidate.model, budgets, history.exchanges, command.content, texts, recap, carried)
         except PLAN_REFUSALS as refused:
             plan = refused
         # What is refused for its length has no bound of its own.
         estimated_tokens = min(plan.estimated_tokens, MOST_TOKENS)
-        hold = hold_for(candidate.model, estimated_tokens, budgets.generation_floor, standing, version)
-        return (candidate, plan), hold
+        hold = hold_for(candidate.model, estimated_tokens, budgets.generation_floor, standing, version, tools.held)
+        return (candidate, plan, tools), hold
 
     def _usable(self, selected: str) -> _Choice:
         candidates = candidates_for_send(self._catalogue.models(), selected, self._switches.premium_closed())

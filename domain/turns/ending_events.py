@@ -6,6 +6,8 @@ Pure: facts of the turn, no words of it.
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import asdict
+
 from domain.audit.events import About, Actor, EventType, NewEvent, Stream, audit_event
 from domain.clock import utc_text
 from domain.ids import EventId, uuid7
@@ -41,6 +43,7 @@ def _audited(turn: TurnIdentity, result: TurnResult, ending: Ending | None, now:
             **_models(turn),
             "usage": _usage(result),
             "usage_source": result.usage_source.value,
+            "tool_calls": asdict(result.tool_calls),
             "settlement_method": result.settlement.method.value,
             "credits_micro": result.settlement.charged_micro,
             "latency_ms": {"ttft_ms": result.ttft_ms, "total_ms": result.total_ms},
@@ -78,6 +81,7 @@ def _used(turn: TurnIdentity, result: TurnResult, now: datetime) -> NewEvent:
         "billing_outcome": result.billing_outcome.value,
         "usage": _usage(result),
         "usage_source": result.usage_source.value,
+        "tool_calls": asdict(result.tool_calls),
         "settlement_method": settlement.method.value,
         "actual_credits_micro": settlement.charged_micro,
         "reserved_credits_micro": 0 if hold is None else hold.credits_micro,

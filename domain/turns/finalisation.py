@@ -25,7 +25,7 @@ from domain.turns.follow_ups import count_follow_ups, follow_ups_of
 from domain.turns.models import TurnIdentity, TurnResult, TurnState
 from domain.turns.outcome import reported_usage, result_of, terminal_of
 from domain.turns.ports import TurnTx
-from domain.turns.settling import count_settlement
+from domain.turns.settling import count_settlement, count_tool_calls
 from domain.unit_of_work import Access, LostRace, UnitOfWork
 
 _log = logging.getLogger(__name__)
@@ -125,6 +125,7 @@ class TurnFinaliser:
     def _count(self, closing: Closing, result: TurnResult) -> None:
         if (reason := invalid_reason(reported_usage(closing))) is not None:
             self._telemetry.count(Counted.USAGE_INVALID, reason=reason)
+        count_tool_calls(self._telemetry, closing.transcript.tools)
         model = closing.brief.resolution.effective
         labels = {"provider": model.provider_id, "model": model.id}
         if result.state is TurnState.COMPLETED:

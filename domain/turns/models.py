@@ -15,6 +15,7 @@ from domain.quotas.models import Hold, Standing, UsageSource
 from domain.quotas.settlement import BillingOutcome, Settlement
 from domain.scope import AccessScope
 from domain.streaming.ports import OnDisconnect, TurnBrief
+from domain.tools.calls import NO_CALLS, ToolCalls
 
 
 class TurnState(StrEnum):
@@ -122,9 +123,10 @@ class SavedPart(msgspec.Struct, frozen=True, kw_only=True):
 class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a turn came to: the columns its terminal row carries.
 
-    `text` None stores no answer message; `total_ms` None is told by the database's own clock. `retryable` and
-    `retry_after_ms` are those of the `error` that is told. `upstream_closed_ms` is how long the provider connection
-    stayed open after the word to stop, None where there was no word or no connection.
+    `text` None stores no answer message; `total_ms` None is told by the database's own clock; `tool_calls` are those
+    that were completed. `retryable` and `retry_after_ms` are those of the `error` that is told. `upstream_closed_ms`
+    is how long the provider connection stayed open after the word to stop, None where there was no word or no
+    connection.
     """
 
     state: TurnState
@@ -140,6 +142,7 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
     ttft_ms: int | None
     total_ms: int | None
     last_number: int
+    tool_calls: ToolCalls = NO_CALLS
     retryable: bool | None = None
     retry_after_ms: int | None = None
     upstream_closed_ms: int | None = None

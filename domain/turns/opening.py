@@ -20,7 +20,6 @@ from domain.scope import AccessScope
 from domain.streaming.channel import Receiver
 from domain.streaming.ports import TurnBrief
 from domain.streaming.supervisor import TurnSupervisor
-from domain.switches.models import Tool
 from domain.telemetry.trace_context import TraceContext
 from domain.turns.admission import Admitted
 from domain.turns.audit import events_of_opening
@@ -133,6 +132,8 @@ class Opening:
             items=admitted.plan.items,
             max_output_tokens=model.max_output_tokens,
             params=model.api_params,
+            tools=admitted.tools.tools,
+            max_tool_calls=model.max_tool_calls,
             deadlines=model.deadlines,
             traceparent=brief.trace.traceparent(),
         )
@@ -163,7 +164,8 @@ class Opening:
                 hold=admitted.claim.hold,
                 trace=trace,
                 started=self._clock.monotonic(),
-                tools=frozenset({Tool.WEB_SEARCH} if command.web_search else ()),
+                tools=admitted.tools.names,
+                tool_limits=admitted.tools.limits,
                 recap_tokens=admitted.recap_tokens,
                 summary_due=admitted.summary_due,
             ),

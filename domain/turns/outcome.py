@@ -63,6 +63,7 @@ def result_of(closing: Closing, budgets: Estimation, rules: QuotaRules, clock: C
         ttft_ms=None if transcript.first_token is None else int((transcript.first_token - brief.started) * 1000),
         total_ms=elapsed_ms(clock, brief.started),
         last_number=closing.last_number,
+        tool_calls=transcript.tools.completed,
         retryable=_is_retryable(closing.ending, state),
         retry_after_ms=closing.ending.retry_after_ms if isinstance(closing.ending, Broke) else None,
         upstream_closed_ms=closing.upstream_closed_ms,

@@ -6,7 +6,7 @@ from domain.catalogue.resolver import DowngradeReason
 from domain.clock import Clock
 from domain.ids import TenantId
 from domain.switches.board import Switchboard
-from domain.switches.models import Feature, Wants
+from domain.switches.models import Feature, Tool, Wants
 
 _REASONS: Final = {
     Feature.FORCE_STANDARD_TIER: DowngradeReason.FORCE_STANDARD_TIER,
@@ -27,6 +27,10 @@ class SwitchGate:
 
     def summaries_closed(self) -> bool:
         return self._board.state.closes_summaries(self._clock.now())
+
+    def withheld_tools(self) -> frozenset[Tool]:
+        """The tools that no model is offered at the moment."""
+        return self._board.state.withheld_tools(self._clock.now())
 
     def premium_closed(self) -> DowngradeReason | None:
         """Why no premium model may answer at the moment; None if they may."""

@@ -24,7 +24,7 @@ _FIRST: Final = HeldBucket(
 _HELD: Final = text("""
     SELECT tenant_id, subject_id, period_type, period_start, bucket
     FROM mini_chat.quota_buckets
-    WHERE reserved_micro > 0 AND bucket <> 'system'
+    WHERE (reserved_micro > 0 OR web_search_held > 0 OR code_interpreter_held > 0) AND bucket <> 'system'
       AND (tenant_id, subject_id, period_type, period_start, bucket)
         > (:tenant_id, :subject_id, :period_type, :period_start, :bucket)
     ORDER BY tenant_id, subject_id, period_type, period_start, bucket

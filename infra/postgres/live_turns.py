@@ -3,7 +3,7 @@
 Read as `mini_chat_ops`, like the other statements that span tenants.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, case, func, select, text
@@ -25,10 +25,11 @@ from infra.postgres.sql_list import SqlList
 from infra.postgres.transaction import TransactionLimits
 
 _CENSUS: Final = text("""
-    SELECT tenant_id, effective_model, provider_id, web_search, count(*) AS turns
+    SELECT tenant_id, effective_model, provider_id, web_search_held > 0 AS searches,
+        code_interpreter_held > 0 AS runs_code, count(*) AS turns
     FROM mini_chat.chat_turns
     WHERE state = 'running'
-    GROUP BY tenant_id, effective_model, provider_id, web_search
+    GROUP BY tenant_id, effective_model, provider_id, searches, runs_code
 """)
 
 
@@ -59,7 +60,7 @@ class PostgresLiveTurns:
                     model=row.effective_model,
                     provider_id=row.provider_id,
                     is_premium=row.effective_model in premium,
-                    tools=frozenset({Tool.WEB_SEARCH} if row.web_search else ()),
+                    tools=frozenset(_tools(row)),
                 ),
                 row.turns,
             )
@@ -75,6 +76,14 @@ class PostgresLiveTurns:
             rows = await connection.execute(select(*_MEMBERS).where(_RUNNING, TurnRow.id == turn_id))
             row = rows.one_or_none()
         return None if row is None else _live_turn(row)
+
+
+def _tools(row: Row[*tuple[Any, ...]]) -> Iterator[Tool]:
+    """Those whose calls are held."""
+    if row.searches:
+        yield Tool.WEB_SEARCH
+    if row.runs_code:
+        yield Tool.CODE_INTERPRETER
 
 
 _MEMBERS: Final = (

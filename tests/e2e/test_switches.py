@@ -19,7 +19,12 @@ from tests.harness.sse_client import EventStream
 
 MODELS: Final = {"quick": "mock-len5", "endless": "mock-itl20-len100000"}
 BIG: Final = {"id": "big", "provider_id": "scripted", "provider_model_id": "mock-itl20-len100000", "tier": "premium"}
-ELSEWHERE: Final = {"id": "elsewhere", "provider_id": "second", "provider_model_id": "mock-itl20-len100000"}
+ELSEWHERE: Final = {
+    "id": "elsewhere",
+    "provider_id": "second",
+    "provider_model_id": "mock-itl20-len100000",
+    "tool_support": {"web_search": True},
+}
 SEARCHING: Final[dict[str, Any]] = {"web_search": {"enabled": True}}
 DEV_TENANT: Final = str(tenant_id_for("dev"))
 ENDS_WITHIN_S: Final = 1.0

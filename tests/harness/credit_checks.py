@@ -6,7 +6,8 @@ CREDIT_CHECKS: Final = {
     "a turn that holds nothing": """
         SELECT id FROM mini_chat.chat_turns WHERE reserved_micro IS NULL""",
     "credits held while nothing runs": """
-        SELECT * FROM mini_chat.quota_buckets WHERE reserved_micro <> 0""",
+        SELECT * FROM mini_chat.quota_buckets
+        WHERE reserved_micro <> 0 OR web_search_held <> 0 OR code_interpreter_held <> 0""",
     "a charge beyond the tolerance, or capped within it": """
         SELECT id, settled_micro, capped FROM (
             SELECT *, ceil(input_tokens * in_mult_micro / 1000000.0)

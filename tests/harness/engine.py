@@ -12,6 +12,7 @@ from domain.auth.policy import LICENCE_FEATURE, Policy
 from domain.catalogue.models import Estimation, ModelSpec
 from domain.chats.service import ChatDraft, ChatService
 from domain.clock import Clock, SystemClock
+from domain.context.tool_texts import Guards
 from domain.ids import ChatId, OwnerId, RequestId, TenantId, UserId
 from domain.limits.rates import Quotas, Rates
 from domain.limits.turn_caps import TurnCaps
@@ -27,6 +28,7 @@ from domain.summaries.trigger import SummaryRules
 from domain.switches.board import Switchboard
 from domain.telemetry.ports import SilentTelemetry, Telemetry
 from domain.telemetry.trace_context import new_trace
+from domain.tools.offered import NO_FILES, ChatFiles
 from domain.turns.admission import Admission
 from domain.turns.books import TurnBooks
 from domain.turns.bus import Inbox, StopTurn
@@ -45,6 +47,7 @@ from domain.turns.service import Conversation, TurnService
 from domain.turns.status import TurnStatuses
 from domain.turns.switch_enforcement import SwitchEnforcement
 from domain.turns.switch_gate import SwitchGate
+from domain.turns.tool_offers import ToolOffers
 from infra.local.bus import Exchange, LocalBus
 from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.engine import PoolLimits, Pools, create_pools
@@ -144,6 +147,7 @@ async def running_engine(
     models: tuple[ModelSpec, ...] = (MODEL,),
     telemetry: Telemetry | None = None,
     summaries: SummaryRules = SUMMARIES,
+    files: ChatFiles = NO_FILES,
 ) -> AsyncIterator[Engine]:
     pools = create_pools(
         dsn,
@@ -167,6 +171,7 @@ async def running_engine(
         models,
         telemetry or SilentTelemetry(),
         summaries,
+        files,
     )
     try:
         await board.refresh()
@@ -193,6 +198,7 @@ def _assembled(
     models: tuple[ModelSpec, ...],
     telemetry: Telemetry,
     summaries: SummaryRules,
+    files: ChatFiles,
 ) -> Engine:
     policy, budgets = Policy(), Estimation()
     owner, catalogue = OwnerId(uuid4()), FixedCatalogue(*models)
@@ -203,6 +209,7 @@ def _assembled(
     books = TurnBooks(CallMark(begin, finalise_deadline), finaliser)
     supervisor = TurnSupervisor(books, limits, clock.monotonic, telemetry)
     enforcement = SwitchEnforcement(supervisor, board, clock)
+    gate, providers = SwitchGate(board, clock), OneProvider(provider)
 
     inbox = Inbox()
     inbox.on(StopTurn, stopping_when_told(supervisor))
@@ -219,8 +226,9 @@ def _assembled(
             Admission(
                 begin,
                 catalogue,
-                OneProvider(provider),
-                SwitchGate(board, clock),
+                providers,
+                gate,
+                ToolOffers(gate, rules.tools, Guards(), files),
                 supervisor,
                 budgets,
                 recent_turns=20,
@@ -228,7 +236,7 @@ def _assembled(
                 rules=rules,
                 telemetry=telemetry,
             ),
-            Opening(begin, supervisor, enforcement, OneProvider(provider), owner, lease, caps, clock),
+            Opening(begin, supervisor, enforcement, providers, owner, lease, caps, clock),
             rates,
             clock,
             telemetry,

@@ -11,7 +11,14 @@ _BOOKED: Final = """
         coalesce(sum(turn.settled_micro), 0) AS spent_micro,
         count(*) FILTER (WHERE turn.settlement <> 'released') AS calls,
         coalesce(sum(turn.input_tokens) FILTER (WHERE kind.bucket = 'total'), 0) AS input_tokens,
-        coalesce(sum(turn.output_tokens) FILTER (WHERE kind.bucket = 'total'), 0) AS output_tokens
+        coalesce(sum(turn.output_tokens) FILTER (WHERE kind.bucket = 'total'), 0) AS output_tokens,
+        coalesce(sum(turn.web_search_held) FILTER (WHERE tools.count_here AND turn.state = 'running'), 0)
+            AS web_search_held,
+        coalesce(sum(turn.code_interpreter_held) FILTER (WHERE tools.count_here AND turn.state = 'running'), 0)
+            AS code_interpreter_held,
+        coalesce(sum(turn.web_search_calls) FILTER (WHERE tools.count_here), 0) AS web_search_calls,
+        coalesce(sum(turn.code_interpreter_calls) FILTER (WHERE tools.count_here), 0) AS code_interpreter_calls,
+        coalesce(sum(turn.file_search_calls) FILTER (WHERE tools.count_here), 0) AS file_search_calls
     FROM mini_chat.chat_turns turn
     CROSS JOIN LATERAL (
         VALUES (turn.user_id, true), ('00000000-0000-0000-0000-000000000000'::uuid, turn.tenant_bucket)
@@ -20,9 +27,22 @@ _BOOKED: Final = """
         VALUES ('daily', turn.period_day), ('monthly', turn.period_month)
     ) AS period (period_type, period_start)
     CROSS JOIN LATERAL (VALUES ('total', true), ('tier:premium', turn.tier = 'premium')) AS kind (bucket, counts)
+    CROSS JOIN LATERAL (
+        SELECT (holder.subject_id, period.period_type, kind.bucket) = (turn.user_id, 'daily', 'total')
+    ) AS tools (count_here)
     WHERE turn.reserved_micro IS NOT NULL AND holder.counts AND kind.counts
     GROUP BY 1, 2, 3, 4, 5
 """
+
+_TOOL_COUNTERS: Final = (
+    "web_search_held",
+    "code_interpreter_held",
+    "web_search_calls",
+    "code_interpreter_calls",
+    "file_search_calls",
+)
+_COUNTED_CALLS: Final = ", ".join(f"counted.{counter}" for counter in _TOOL_COUNTERS)
+_BOOKED_CALLS: Final = ", ".join(f"coalesce(booked.{counter}, 0)" for counter in _TOOL_COUNTERS)
 
 _PRICED: Final = """
     SELECT turn.*,
@@ -54,10 +74,10 @@ CREDIT_CHECKS: Final = {
             FROM mini_chat.quota_buckets bucket
         ) AS counted USING (tenant_id, subject_id, period_type, period_start, bucket)
         WHERE (counted.spent_micro - counted.adjusted_micro, counted.reserved_micro, counted.calls,
-                counted.input_tokens, counted.output_tokens)
+                counted.input_tokens, counted.output_tokens, {_COUNTED_CALLS})
             IS DISTINCT FROM (
                 coalesce(booked.spent_micro, 0), coalesce(booked.reserved_micro, 0), coalesce(booked.calls, 0),
-                coalesce(booked.input_tokens, 0), coalesce(booked.output_tokens, 0))
+                coalesce(booked.input_tokens, 0), coalesce(booked.output_tokens, 0), {_BOOKED_CALLS})
     """,  # noqa: S608 - our own text
     "turn_with_other_than_its_entries_in_the_ledger": f"""
         SELECT turn.id, turn.state, turn.reserved_micro, turn.settled_micro
@@ -124,6 +144,10 @@ CREDIT_CHECKS: Final = {
         SELECT min(request_id::text) FROM mini_chat.ledger_entries
         WHERE kind = 'adjust' AND bucket = 'system' AND request_id IS NOT NULL
         GROUP BY tenant_id, request_id HAVING count(*) > 1""",
+    "turn_that_called_a_tool_more_often_than_it_held": """
+        SELECT id, web_search_held, web_search_calls, code_interpreter_held, code_interpreter_calls
+        FROM mini_chat.chat_turns
+        WHERE web_search_calls > web_search_held OR code_interpreter_calls > code_interpreter_held""",
     "billing_outcome_that_contradicts_the_state": """
         SELECT id, state, billing_outcome FROM mini_chat.chat_turns
         WHERE (state = 'completed') <> (billing_outcome = 'completed')

@@ -111,6 +111,9 @@ class TurnRow(TenantRow):
     web_search_held: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     code_interpreter_held: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     provider_started_at: Mapped[datetime | None]
+    web_search_calls: Mapped[int | None] = mapped_column(Integer)
+    code_interpreter_calls: Mapped[int | None] = mapped_column(Integer)
+    file_search_calls: Mapped[int | None] = mapped_column(Integer)
 
     settlement: Mapped[str | None]
     billing_outcome: Mapped[str | None]

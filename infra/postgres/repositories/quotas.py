@@ -28,6 +28,7 @@ from domain.quotas.limits import NO_LIMITS, Limits, LimitSet, TierLimits
 from domain.quotas.models import Claim, Counter, Standing
 from domain.quotas.periods import PeriodType, periods_at
 from domain.scope import AccessScope
+from domain.tools.calls import ToolCalls
 from domain.unit_of_work import LostRace
 from infra.postgres.connection_pool import driver_of
 from infra.postgres.orm.quota_bucket import QuotaBucketRow
@@ -72,6 +73,8 @@ _COUNTERS: Final = (
                 QuotaBucketRow.period_type,
                 QuotaBucketRow.spent_micro,
                 QuotaBucketRow.reserved_micro,
+                QuotaBucketRow.web_search_calls + QuotaBucketRow.web_search_held,
+                QuotaBucketRow.code_interpreter_calls + QuotaBucketRow.code_interpreter_held,
             )
         )
     )
@@ -100,18 +103,26 @@ _RESERVE: Final = Prepared(
     text("""
     WITH held AS (
         INSERT INTO mini_chat.quota_buckets AS present
-            (tenant_id, subject_id, period_type, period_start, bucket, limit_micro, reserved_micro)
+            (tenant_id, subject_id, period_type, period_start, bucket, limit_micro, reserved_micro,
+             web_search_held, code_interpreter_held)
         SELECT :b_tenant_id, wanted.subject_id, wanted.period_type, wanted.period_start, wanted.bucket,
-               wanted.limit_micro, :b_hold_micro
-        FROM unnest(:b_subjects, :b_period_types, :b_period_starts, :b_buckets, :b_limits)
-            AS wanted (subject_id, period_type, period_start, bucket, limit_micro)
+               wanted.limit_micro, :b_hold_micro, wanted.web_searches, wanted.code_runs
+        FROM unnest(:b_subjects, :b_period_types, :b_period_starts, :b_buckets, :b_limits, :b_web_searches,
+                :b_code_runs)
+            AS wanted (subject_id, period_type, period_start, bucket, limit_micro, web_searches, code_runs)
         WHERE :b_hold_micro <= wanted.limit_micro
         ORDER BY wanted.subject_id, wanted.period_type, wanted.period_start, wanted.bucket
         ON CONFLICT (tenant_id, subject_id, period_type, period_start, bucket) DO UPDATE
         SET reserved_micro = present.reserved_micro + :b_hold_micro,
             limit_micro = excluded.limit_micro,
+            web_search_held = present.web_search_held + excluded.web_search_held,
+            code_interpreter_held = present.code_interpreter_held + excluded.code_interpreter_held,
             updated_at = now()
         WHERE present.spent_micro + present.reserved_micro + :b_hold_micro <= excluded.limit_micro
+          AND (excluded.web_search_held = 0 OR :b_searches_a_day
+              >= present.web_search_calls + present.web_search_held + excluded.web_search_held)
+          AND (excluded.code_interpreter_held = 0 OR :b_runs_a_day
+              >= present.code_interpreter_calls + present.code_interpreter_held + excluded.code_interpreter_held)
         RETURNING 1
     )
     SELECT count(*) AS buckets FROM held
@@ -123,6 +134,10 @@ _RESERVE: Final = Prepared(
         bindparam("b_period_starts", type_=ARRAY(Date())),
         bindparam("b_buckets", type_=ARRAY(Text())),
         bindparam("b_limits", type_=ARRAY(BigInteger())),
+        bindparam("b_web_searches", type_=ARRAY(BigInteger())),
+        bindparam("b_code_runs", type_=ARRAY(BigInteger())),
+        bindparam("b_searches_a_day", type_=BigInteger()),
+        bindparam("b_runs_a_day", type_=BigInteger()),
     )
 )
 
@@ -151,6 +166,10 @@ class PostgresQuotas:
             "b_period_starts": [bucket.period.start for bucket in buckets],
             "b_buckets": [bucket.name for bucket in buckets],
             "b_limits": [claim.limit_of(bucket) for bucket in buckets],
+            "b_web_searches": [claim.tool_calls_in(bucket).web_search for bucket in buckets],
+            "b_code_runs": [claim.tool_calls_in(bucket).code_interpreter for bucket in buckets],
+            "b_searches_a_day": claim.tools.web_search_daily,
+            "b_runs_a_day": claim.tools.code_interpreter_daily,
         }
         row = await _RESERVE.one(driver_of(self._connection), values)
         if row is None or row["buckets"] != len(buckets):
@@ -187,7 +206,8 @@ def limits_of(values: list[int | None] | None) -> Limits:
 
 def _counters(row: asyncpg.Record) -> Iterator[tuple[Bucket, Counter]]:
     present = {period.type: period for period in periods_at(row["seen_at"])}
-    for of_tenant, name, period_type, spent_micro, reserved_micro in row["counters"] or ():
+    for of_tenant, name, period_type, spent_micro, reserved_micro, searches, code_runs in row["counters"] or ():
         holder = Holder.TENANT if of_tenant else Holder.USER
         bucket = Bucket(holder, BucketName(name), present[PeriodType(period_type)])
-        yield bucket, Counter(spent_micro=spent_micro, reserved_micro=reserved_micro)
+        calls = ToolCalls(web_search=searches, code_interpreter=code_runs)
+        yield bucket, Counter(spent_micro=spent_micro, reserved_micro=reserved_micro, tool_calls=calls)

@@ -57,6 +57,7 @@ from domain.quotas.models import Hold
 from domain.quotas.periods import PeriodType
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
+from domain.tools.calls import ToolCalls
 from domain.turns.models import (
     Fence,
     Founding,
@@ -258,6 +259,8 @@ _opened = (
                 "plan_tokens",
                 "turns_dropped",
                 "summary_applied",
+                "web_search_held",
+                "code_interpreter_held",
             )
         },
     )
@@ -328,6 +331,9 @@ _ended = (
         retryable=_b("retryable"),
         retry_after_ms=_b("retry_after_ms"),
         upstream_closed_ms=_b("upstream_closed_ms", Integer()),
+        web_search_calls=_b("web_search_calls", Integer()),
+        code_interpreter_calls=_b("code_interpreter_calls", Integer()),
+        file_search_calls=_b("file_search_calls", Integer()),
         settlement=_if_held(_b("settlement", Text())),
         billing_outcome=_if_held(_b("billing_outcome", Text())),
         settled_micro=_if_held(_b("settled_micro", BigInteger())),
@@ -360,7 +366,8 @@ _held = (
     SELECT wanted.*, coalesce(present.reserved_micro, 0) AS present_micro
     FROM (
         SELECT ended.tenant_id, holder.subject_id, period.type AS period_type, period.start AS period_start,
-            kind.name AS bucket, ended.reserved_micro AS hold_micro
+            kind.name AS bucket, ended.reserved_micro AS hold_micro,
+            (holder.subject_id, period.type, kind.name) = (ended.user_id, 'daily', 'total') AS counts_tools
         FROM ended
         CROSS JOIN LATERAL (
             VALUES (ended.user_id, true), ('00000000-0000-0000-0000-000000000000'::uuid, ended.tenant_bucket)
@@ -386,11 +393,15 @@ _held = (
 _charged = (
     text("""
     INSERT INTO mini_chat.quota_buckets AS present (tenant_id, subject_id, period_type, period_start, bucket,
-        limit_micro, spent_micro, calls, input_tokens, output_tokens)
+        limit_micro, spent_micro, calls, input_tokens, output_tokens, web_search_calls, code_interpreter_calls,
+        file_search_calls)
     SELECT held.tenant_id, held.subject_id, held.period_type, held.period_start, held.bucket, :b_unlimited_micro,
         ended.settled_micro, (ended.settlement <> 'released')::integer,
         CASE held.bucket WHEN 'total' THEN ended.input_tokens ELSE 0 END,
-        CASE held.bucket WHEN 'total' THEN ended.output_tokens ELSE 0 END
+        CASE held.bucket WHEN 'total' THEN ended.output_tokens ELSE 0 END,
+        CASE WHEN held.counts_tools THEN ended.web_search_calls ELSE 0 END,
+        CASE WHEN held.counts_tools THEN ended.code_interpreter_calls ELSE 0 END,
+        CASE WHEN held.counts_tools THEN ended.file_search_calls ELSE 0 END
     FROM held CROSS JOIN ended
     ORDER BY held.subject_id, held.period_type, held.period_start, held.bucket
     ON CONFLICT (tenant_id, subject_id, period_type, period_start, bucket) DO UPDATE
@@ -399,6 +410,17 @@ _charged = (
         calls = present.calls + excluded.calls,
         input_tokens = present.input_tokens + excluded.input_tokens,
         output_tokens = present.output_tokens + excluded.output_tokens,
+        web_search_calls = present.web_search_calls + excluded.web_search_calls,
+        code_interpreter_calls = present.code_interpreter_calls + excluded.code_interpreter_calls,
+        file_search_calls = present.file_search_calls + excluded.file_search_calls,
+        web_search_held = CASE WHEN (present.subject_id, present.period_type, present.bucket)
+                = ((SELECT user_id FROM ended), 'daily', 'total')
+            THEN greatest(present.web_search_held - (SELECT web_search_held FROM ended), 0)
+            ELSE present.web_search_held END,
+        code_interpreter_held = CASE WHEN (present.subject_id, present.period_type, present.bucket)
+                = ((SELECT user_id FROM ended), 'daily', 'total')
+            THEN greatest(present.code_interpreter_held - (SELECT code_interpreter_held FROM ended), 0)
+            ELSE present.code_interpreter_held END,
         updated_at = now()
     RETURNING bucket
     """)
@@ -502,6 +524,8 @@ _REMAINS: Final = select(
     TurnRow.period_day,
     TurnRow.period_month,
     TurnRow.tenant_bucket,
+    TurnRow.web_search_held,
+    TurnRow.code_interpreter_held,
     TurnRow.policy_version,
     TurnRow.chat_id,
     TurnRow.request_id,
@@ -696,6 +720,8 @@ def _opening(turn: NewTurn, user_seq: int, lease: timedelta) -> dict[str, object
         "plan_tokens": turn.plan_tokens,
         "turns_dropped": turn.turns_dropped,
         "summary_applied": brief.recap_tokens is not None,
+        "web_search_held": hold.tool_calls.web_search,
+        "code_interpreter_held": hold.tool_calls.code_interpreter,
     }
 
 
@@ -717,6 +743,9 @@ def _ending(result: TurnResult) -> dict[str, object]:
         "retryable": result.retryable,
         "retry_after_ms": result.retry_after_ms,
         "upstream_closed_ms": result.upstream_closed_ms,
+        "web_search_calls": result.tool_calls.web_search,
+        "code_interpreter_calls": result.tool_calls.code_interpreter,
+        "file_search_calls": result.tool_calls.file_search,
         "settlement": result.settlement.method,
         "billing_outcome": result.billing_outcome,
         "settled_micro": result.settlement.charged_micro,
@@ -736,6 +765,7 @@ def _hold(row: Row[*tuple[Any, ...]]) -> Hold:
         month=row.period_month,
         in_tenant_buckets=row.tenant_bucket,
         policy_version=row.policy_version,
+        tool_calls=ToolCalls(web_search=row.web_search_held, code_interpreter=row.code_interpreter_held),
     )
 
 

@@ -32,6 +32,8 @@ def test_a_unary_send_reports_the_code_of_its_turn(code: str) -> None:
 
 
 STATUSES = {
+    "web_search_calls_exceeded": Kind.INVALID,
+    "code_interpreter_calls_exceeded": Kind.INVALID,
     "turn_cancelled": Kind.CONFLICT,
     "context_budget_exceeded": Kind.MISMATCH,
     "rate_limited": Kind.RATE_LIMITED,

@@ -14,6 +14,7 @@ from domain.catalogue.live import LiveCatalogue
 from domain.catalogue.models import MOST_TOKENS, Estimation, EstimationBudgets, ModelSpec
 from domain.clock import SystemClock
 from domain.context.history import NO_HISTORY, History
+from domain.context.tool_texts import Guards
 from domain.errors import InputTooLong
 from domain.ids import ChatId, RequestId, TenantId, UserId
 from domain.quotas.limits import UNLIMITED_MICRO, Limits, LimitSet, TierLimits
@@ -29,6 +30,7 @@ from domain.turns.admission import Admission, Admitted
 from domain.turns.models import Gate, SendCommand, StoredAnswer
 from domain.turns.ports import TurnTx
 from domain.turns.switch_gate import SwitchGate
+from domain.turns.tool_offers import ToolOffers
 from domain.unit_of_work import Access, UnitOfWork
 from tests.fakes.providers import FunctionProvider, OneProvider, saying
 from tests.fakes.turns import MODEL, MemoryBooks
@@ -84,12 +86,14 @@ async def _admitted(
 
     board = Switchboard(NothingSwitched())
     await board.refresh()
+    gate = SwitchGate(board, CLOCK)
     supervisor = TurnSupervisor(MemoryBooks(), StreamLimits(), CLOCK.monotonic, SilentTelemetry())
     admission = Admission(
         cast("UnitOfWork[TurnTx]", begin),
         catalogue,
         OneProvider(FunctionProvider(saying("never"))),
-        SwitchGate(board, CLOCK),
+        gate,
+        ToolOffers(gate, UNLIMITED.tools, Guards()),
         supervisor,
         Estimation(),
         recent_turns=1,
