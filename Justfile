@@ -50,6 +50,10 @@ bench-filters *args: _dev
 bench-lists *args: _dev
     python -m bench.lists {{ args }}
 
+# what the prompt of a chat of 10 000 messages costs to assemble
+bench-context *args: _dev
+    python -m bench.context {{ args }}
+
 # random filters, orders, selections and cursors for so many seconds; TESTS_SEED repeats a run
 fuzz seconds="60": _dev
     python -m tests.fuzz {{ seconds }}
