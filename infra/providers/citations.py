@@ -25,9 +25,13 @@ class CitationList:
         self._seen: set[tuple[str | None, tuple[int, int] | None]] = set()
         self._count = 0
 
+    @property
+    def is_full(self) -> bool:
+        return self._count == MOST_CITATIONS
+
     def add(self, citation: Citation | None) -> list[CitationFound]:
         """A place in the answer makes a citation another one; without a place the source was cited before or not."""
-        if citation is None or self._count == MOST_CITATIONS:
+        if citation is None or self.is_full:
             return []
         source = citation.url or citation.attachment_id
         place = None if citation.span is None else (citation.span.start, citation.span.end)

@@ -1,11 +1,12 @@
 """What an answer says and cites: its text as it is stored, and the citations whose places lie in that text."""
 
 from collections.abc import Iterator, Mapping
+from io import SEEK_END, StringIO
 from typing import TypeAlias
 
 import msgspec
 
-from domain.providers.events import CitationFound, ProviderEvent, TextDelta
+from domain.providers.events import CitationFound, ProviderEvent, Span, TextDelta
 from domain.providers.request import CitedFile
 from infra.providers.adapters.openai_responses.event import mappings, text
 from infra.providers.anomalies import Anomalies, Anomaly
@@ -33,7 +34,7 @@ class Answer:
         self._files = files
         self._anomalies = anomalies
         self._repair = TextRepair()
-        self._pieces: list[str] = []
+        self._said = StringIO()  # a third of what its pieces would take
         self._length = 0
         self._place: Place | None = None
         self._starts: dict[Place, int] = {}
@@ -80,9 +81,9 @@ class Answer:
         """The whole answer as the end repeats it: what was said stands, and what was not is said now."""
         parts = list(_parts(output))
         self.refused = self.refused or any(part.refused for part in parts)
-        events = [*self._out(self._repair.flush()), *self._agree("".join(part.text for part in parts)), *self.flush()]
         for item in mappings(output):
             self.remember(item.get("results"))
+        events = [*self._out(self._repair.flush()), *self._agree("".join(part.text for part in parts)), *self.flush()]
         shift = 0
         for part in parts:
             for annotation in part.annotations:
@@ -96,25 +97,30 @@ class Answer:
         if not self.spoke:
             return self.say(whole, (None, None))
         repair = TextRepair()
-        if repair.feed(whole) + repair.flush() != self._said():
+        if repair.feed(whole) + repair.flush() != self._said.getvalue():
             self._anomalies[Anomaly.TEXT_DIFFERS] += 1
         return []
 
     def _out(self, said: str) -> list[ProviderEvent]:
         if not said:
             return []
-        self._pieces.append(said)
+        self._said.write(said)
         self._length += len(said)
         return [TextDelta(said)]
 
-    def _said(self) -> str:
-        """Joined once, however often it is asked for."""
-        self._pieces = ["".join(self._pieces)]
-        return self._pieces[0]
+    def _slice(self, span: Span | None) -> str:
+        if span is None:
+            return ""
+        self._said.seek(span.start)
+        said = self._said.read(min(span.end - span.start, _MOST_PASSAGE_CHARS))
+        self._said.seek(0, SEEK_END)
+        return said
 
     def _cite(self, annotation: dict[str, object], shift: int) -> list[CitationFound]:
+        if self._cited.is_full:
+            return []
         span = span_of(annotation.get("start_index"), annotation.get("end_index"), self._length, shift)
-        said = self._said()[span.start : span.end] if span else ""
+        said = self._slice(span)
         kind, quoted = text(annotation.get("type")), annotation.get("text")
         if kind == "url_citation":
             return self._cited.add(

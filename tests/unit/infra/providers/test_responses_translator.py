@@ -516,6 +516,15 @@ def test_passages_that_come_with_the_end_are_snippets_too() -> None:
     found = {"type": "file_search_call", "results": [{"file_id": "file-1", "text": "passage"}]}
     cited = citations(told(terminal(output=[found, message(part("ab", file_citation("file-1")))])))
     assert [one.snippet for one in cited] == ["passage"]
+    early = {**file_citation("file-1"), "start_index": 0, "end_index": 2}
+    cited = citations(told(annotated(early), delta("ab"), terminal(output=[found])))
+    assert [one.snippet for one in cited] == ["passage"]
+
+
+def test_there_is_an_end_to_what_an_answer_cites() -> None:
+    many = [annotated(url_citation(f"https://example.org/{number}", "T", 0, 2)) for number in range(300)]
+    assert len(citations(told(delta("ab"), *many, terminal()))) == 50
+    assert len(citations(told(*many, delta("ab"), terminal()))) == 50
 
 
 def test_a_failure_of_ours_keeps_what_was_held_back() -> None:
