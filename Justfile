@@ -42,6 +42,10 @@ bench *args: _dev
 bench-turns *args: _dev
     python -m bench.turns {{ args }}
 
+# CPU time of a delta of the Responses API from its bytes to ours, beside chat completions
+bench-responses *args: _dev
+    python -m bench.responses {{ args }}
+
 # CPU time from the text of a filter to its tree and to SQL
 bench-filters *args: _dev
     python -m bench.filters {{ args }}

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 
 from bench import targets
+from bench.formats import BY_KIND
 from bench.measure import Load
 from bench.report import Results, cost_table, gates
 from bench.rounds import play
@@ -24,8 +25,10 @@ def main() -> int:
     print(_conditions(load), flush=True)
     with tempfile.TemporaryDirectory(prefix="mini-chat-bench-", ignore_cleanup_errors=True) as directory:
         Path(directory).chmod(0o755)  # the embedded PostgreSQL may run as another user
-        results = anyio.run(play, load, options.only, Path(directory), backend_options={"use_uvloop": True})
-    return _show(results, enforced=options.gate)
+        results = anyio.run(
+            play, load, options.only, options.kind, Path(directory), backend_options={"use_uvloop": True}
+        )
+    return _show(results, options.kind, enforced=options.gate)
 
 
 def _options() -> argparse.Namespace:
@@ -33,6 +36,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round, about 20 seconds, for orientation")
     parser.add_argument("--gate", action="store_true", help="exit with status 1 when a gate is missed")
     parser.add_argument("--only", action="append", choices=targets.NAMES, help="measure these servers, without gates")
+    parser.add_argument("--kind", default="openai_chat", choices=BY_KIND, help="by which mini-chat calls the upstream")
     return parser.parse_args()
 
 
@@ -47,9 +51,9 @@ def _load_average() -> str:
     return "machine load {:.2f} {:.2f} {:.2f}".format(*os.getloadavg())
 
 
-def _show(results: Results, *, enforced: bool) -> int:
+def _show(results: Results, kind: str, *, enforced: bool) -> int:
     print(f"\n{cost_table(results)}\n")
-    lines = gates(results)
+    lines = gates(results, kind)
     for line in lines:
         print(line)
     print(f"\nafterwards {_load_average()}")

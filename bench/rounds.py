@@ -10,13 +10,13 @@ from bench.targets import MINI_CHAT, Target, targets
 from tests.harness.processes import Server, free_port, http_server
 
 
-async def play(load: Load, only: Collection[str] | None, directory: Path) -> Results:
+async def play(load: Load, only: Collection[str] | None, kind: str, directory: Path) -> Results:
     """Each server runs alone beside one upstream, in a new process per round."""
     results = Results()
     port = free_port()
     command = [sys.executable, "-m", "bench.upstream", str(port), str(load.interval_ms)]
     async with http_server(command, port=port, ready_path="/readyz", directory=directory / "upstream") as upstream:
-        servers = await targets(f"{upstream.url}/v1", directory, only)
+        servers = await targets(f"{upstream.url}/v1", directory, only, kind)
         for number in range(load.rounds):
             for target in servers:
                 await _round(number, target, load, upstream, results)

@@ -26,7 +26,7 @@ total_daily_micro = 1_000_000_000_000
 total_monthly_micro = 1_000_000_000_000
 
 [providers.bench]
-kind = "openai_chat"
+kind = "{kind}"
 base_url = "{upstream_url}"
 allow_http = true
 allow_private_network = true
@@ -59,15 +59,20 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return Call(stream=stream, path=self.path, headers=headers, body=body)
 
 
-async def targets(upstream_url: str, directory: Path, only: Collection[str] | None) -> list[Target]:
-    """All three, or those of `only`; mini-chat's database and tokens are made here and last for all rounds."""
+async def targets(
+    upstream_url: str, directory: Path, only: Collection[str] | None, kind: str = "openai_chat"
+) -> list[Target]:
+    """All three, or those of `only`; mini-chat's database and tokens are made here and last for all rounds.
+
+    `kind` is that of the provider by which mini-chat calls the upstream; the yardsticks know one format.
+    """
     wanted = only or NAMES
     yardsticks = [
         _yardstick(name, module, upstream_url, directory)
         for name, module in ((BARE_RELAY, "bench.bare_relay"), (FASTAPI_RELAY, "bench.fastapi_relay"))
         if name in wanted
     ]
-    return [*yardsticks, await _mini_chat(upstream_url, directory)] if MINI_CHAT in wanted else yardsticks
+    return [*yardsticks, await _mini_chat(upstream_url, directory, kind)] if MINI_CHAT in wanted else yardsticks
 
 
 def _yardstick(name: str, module: str, upstream_url: str, directory: Path) -> Target:
@@ -86,12 +91,12 @@ def _completion(stream: str) -> dict[str, object]:
     return {"model": "bench", "stream": True, "messages": [{"role": "user", "content": stream}]}
 
 
-async def _mini_chat(upstream_url: str, directory: Path) -> Target:
+async def _mini_chat(upstream_url: str, directory: Path, kind: str) -> Target:
     """As it comes: its own embedded PostgreSQL, token authentication, and one new chat per stream."""
     port = free_port()
     home = directory / "mini-chat"
     home.mkdir()
-    (home / "bench.toml").write_text(_CONFIGURATION.format(upstream_url=upstream_url))
+    (home / "bench.toml").write_text(_CONFIGURATION.format(upstream_url=upstream_url, kind=kind))
     return Target(
         name=MINI_CHAT,
         command=[mini_chat_command(), "serve", "--port", str(port), "--config", "bench.toml"],

@@ -3,6 +3,7 @@
 `python -m bench.upstream PORT INTERVAL_MS` answers
 
     POST /v1/chat/completions   deltas INTERVAL_MS apart, each saying which stream it belongs to and its number
+    POST /v1/responses          the same as events of the Responses API
     GET  /closed                {stream: monotonic nanoseconds at which its connection was lost before the end}
     GET  /readyz                200
 
@@ -19,26 +20,12 @@ import msgspec
 import uvloop
 from typing_extensions import override
 
+from bench.formats import BY_KIND, Format, Prompt
+
 _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
-_CHUNK = (
-    b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1767225600,"model":"bench",'
-    b'"choices":[{"index":0,"delta":%s,"logprobs":null,"finish_reason":%s}]}\n\n'
-)
-_USAGE = (
-    b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1767225600,"model":"bench",'
-    b'"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":%d,"total_tokens":%d}}\n\n'
-)
-
-
-class Message(msgspec.Struct):
-    content: str
-
-
-class Completion(msgspec.Struct):
-    messages: list[Message]
 
 
 class Connection(asyncio.Protocol):
@@ -78,13 +65,16 @@ class Connection(asyncio.Protocol):
         elif head.startswith(b"GET /readyz "):
             self._transport.write(_plain(b"{}"))
         else:
-            self._begin(msgspec.json.decode(body, type=Completion).messages[-1].content)
+            path = head.split(b" ", 2)[1]
+            asked = next(format_ for format_ in BY_KIND.values() if format_.path == path)
+            self._begin(asked, msgspec.json.decode(body, type=Prompt).last)
 
-    def _begin(self, stream: str) -> None:
+    def _begin(self, format_: Format, stream: str) -> None:
+        self._format = format_
         self._streaming = stream
         self._deltas = int(stream.rpartition("/")[2])
-        self._content = b'{"content":"%s:%%d "}' % stream.encode()
-        self._transport.write(_HEAD + _framed(_CHUNK % (b'{"role":"assistant","content":""}', b"null")))
+        self._text = b"%b:%%d " % stream.encode()
+        self._transport.write(_HEAD + _framed(format_.begin()))
         self._started = asyncio.get_running_loop().time()
         self._schedule(0)
 
@@ -96,13 +86,12 @@ class Connection(asyncio.Protocol):
         if number == self._deltas:
             self._finish()
             return
-        self._transport.write(_framed(_CHUNK % (self._content % number, b"null")))
+        self._transport.write(_framed(self._format.delta(self._text % number, number)))
         self._schedule(number + 1)
 
     def _finish(self) -> None:
         self._streaming = self._timer = None
-        last = _CHUNK % (b"{}", b'"stop"') + _USAGE % (self._deltas, self._deltas + 10)
-        self._transport.write(_framed(last + b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        self._transport.write(_framed(self._format.end(self._deltas)) + b"0\r\n\r\n")
 
 
 def _content_length(head: bytes) -> int:
