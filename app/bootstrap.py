@@ -52,6 +52,7 @@ from domain.limits.address_brake import AddressBrake
 from domain.limits.rates import Rates
 from domain.limits.turn_caps import TurnCaps
 from domain.messages.service import MessageService
+from domain.operations.dead_letters import DeadLetterWatch
 from domain.operations.service import JobAdministration
 from domain.quotas.administration import QuotaAdministration
 from domain.quotas.charges import ChargeService
@@ -122,6 +123,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         listed, source, PostgresCatalogueBook(pools.reserved, limits), policy_reader, clock, telemetry
     )
     catalogue = SwitchedCatalogue(listed, board, clock)
+    dead_letters = DeadLetterWatch(begin_jobs, clock, telemetry)
     turn = settings.turn
     rules = settings.quota.rules()
     finaliser = TurnFinaliser(
@@ -191,7 +193,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             caution=_caution(settings, verifier, clock, telemetry),
             cursors=Cursors(cursor_keys(settings, env)),
             drain=drain,
-            checks={**readiness_checks(pools, board, listed, providers), **messages.checks},
+            checks={**readiness_checks(pools, board, listed, providers, dead_letters), **messages.checks},
             limits=BodyLimits(max_bytes=settings.http.max_body_bytes, stall=settings.http.body_idle_timeout),
             further_controllers=(
                 SendController,
@@ -241,6 +243,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         beat=LeaseBeat(supervisor, leases, begin_reserved, turn.lease, turn.blind_limit, clock, telemetry),
         cancel_watch=CancelWatch(supervisor, leases, messages.bus),
         hold_audit=HoldAuditor(PostgresHeldBuckets(pools.reserved, limits), begin_reserved, clock, telemetry),
+        dead_letters=dead_letters,
         reaper=Reaper(leases, begin_reserved, owner, turn.lease, settings.estimation, rules, clock, telemetry),
         background=background(settings, database_url, begin_jobs, sinks, telemetry),
     )

@@ -9,6 +9,7 @@ from app.database import check_database
 from app.periodic import every
 from app.runtime import Runtime
 from app.settings import Settings
+from domain.operations.dead_letters import LOOKED_AT_EVERY
 from infra.providers.key_ring import KEYS_REREAD_EVERY
 from infra.telemetry.tracing import exporting
 
@@ -36,6 +37,7 @@ async def running(runtime: Runtime, settings: Settings) -> AsyncIterator[None]:
             loops.start_soon(every, settings.cancel.poll_interval, "cancel_watch", runtime.cancel_watch.look)
             loops.start_soon(every, settings.turn.reaper_interval, "reaper", runtime.reaper.sweep)
             loops.start_soon(every, settings.quota.audit_interval, "hold_audit", runtime.hold_audit.sweep)
+            loops.start_soon(every, LOOKED_AT_EVERY, "dead_letters", runtime.dead_letters.look)
             loops.start_soon(
                 every, KEYS_REREAD_EVERY, "provider_keys", runtime.providers.reread_keys, runtime.keys_refused
             )

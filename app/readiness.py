@@ -9,6 +9,7 @@ import asyncpg
 
 from api.rest.health import Check, Health
 from domain.catalogue.live import LiveCatalogue
+from domain.operations.dead_letters import DeadLetterWatch
 from domain.switches.board import Switchboard
 from infra.postgres.connection_pool import driver_of
 from infra.postgres.engine import Pools
@@ -22,7 +23,11 @@ _PATIENCE = timedelta(seconds=1)
 
 
 def readiness_checks(
-    pools: Pools, board: Switchboard, listed: LiveCatalogue, providers: ProviderRegistry
+    pools: Pools,
+    board: Switchboard,
+    listed: LiveCatalogue,
+    providers: ProviderRegistry,
+    dead_letters: DeadLetterWatch,
 ) -> Mapping[str, Check]:
     """By name, as /readyz shows them. A check that raises has failed.
 
@@ -47,11 +52,16 @@ def readiness_checks(
     async def credentials() -> Health:
         return Health.OK
 
+    async def jobs() -> Health:
+        """Somebody has to look at what was given up; answers do not depend on it."""
+        return Health.DEGRADED if dead_letters.any_dead else Health.OK
+
     return {
         "database": database,
         "migrations": migrations,
         "catalogue": catalogue,
         "credentials": credentials,
+        "jobs": jobs,
         **{f"provider:{id_}": partial(_provider, gate) for id_, gate in providers.gates.items()},
     }
 

@@ -9,6 +9,7 @@ from app.messaging import Messaging
 from app.periodic import Bell
 from app.policy_watch import PolicyWatch
 from domain.clock import Clock
+from domain.operations.dead_letters import DeadLetterWatch
 from domain.quotas.hold_audit import HoldAuditor
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.ports import Telemetry
@@ -41,4 +42,5 @@ class Runtime:
     cancel_watch: CancelWatch
     reaper: Reaper
     hold_audit: HoldAuditor
+    dead_letters: DeadLetterWatch
     background: Background

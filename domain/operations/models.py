@@ -19,6 +19,14 @@ class DeadJob(msgspec.Struct, frozen=True, kw_only=True):
     died_at: datetime
 
 
+class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
+    """Those of one queue, at least one."""
+
+    queue: str
+    count: int
+    oldest_at: datetime
+
+
 class QueueState(msgspec.Struct, frozen=True, kw_only=True):
     """`waiting` counts those whose next attempt is due later as well."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from domain.audit.ports import EventTx
-from domain.operations.models import DeadJob, QueueState
+from domain.operations.models import DeadJob, DeadLetters, QueueState
 from domain.pagination import Page, PageQuery
 
 
@@ -23,6 +23,10 @@ class DeadJobs(Protocol):
 
     async def queues(self) -> Sequence[QueueState]:
         """Those in which there is any job."""
+        ...
+
+    async def dead(self) -> Sequence[DeadLetters]:
+        """Cheap however many jobs wait."""
         ...
 
 

@@ -18,6 +18,7 @@ class SpanName(StrEnum):
     PROVIDER = "provider.stream"
     FINALISE = "turn.finalise"
     REAP = "turn.reap"
+    JOB = "job"
 
 
 class Counted(StrEnum):
@@ -65,6 +66,7 @@ class Measured(StrEnum):
 
     KILL_SWITCH_EFFECT = "kill_switch_effect_seconds"
     PROVIDER_LATENCY = "provider_latency_ms"
+    JOBS_LAG = "jobs_lag_seconds"
 
 
 class Gauged(StrEnum):
@@ -72,6 +74,8 @@ class Gauged(StrEnum):
 
     BREAKER_STATE = "breaker_state"
     PROVIDER_ALARM = "provider_alarm"
+    JOBS_DEAD = "jobs_dead"
+    JOBS_OLDEST_DEAD = "jobs_oldest_dead_seconds"
 
 
 class Span(Protocol):

@@ -16,7 +16,9 @@ from typing_extensions import override
 from domain.errors import ServiceUnavailable
 from domain.jobs.payloads import Job
 from domain.jobs.retries import JobFailed, Retries
-from domain.telemetry.ports import Counted, Telemetry
+from domain.telemetry.correlation import Correlation, correlated
+from domain.telemetry.ports import Counted, Measured, SpanName, Telemetry
+from domain.telemetry.trace_context import new_trace
 from infra.jobs.engine_tables import JobTables
 from infra.jobs.lanes import LaneFull, TenantLanes
 
@@ -85,7 +87,7 @@ class Attempting(AbstractEntrypointExecutor):
         scope, failed = self._attempts.begin(), None
         try:
             with scope:
-                failed = await self._attempt(job)
+                failed = await self._traced(job)
         finally:
             self._attempts.end(scope)
         if scope.cancelled_caught:
@@ -94,10 +96,21 @@ class Attempting(AbstractEntrypointExecutor):
             self._fail(job, failed)
         self._count("done")
 
+    async def _traced(self, job: PickedJob) -> JobFailed | None:
+        """Whatever the job does and logs belongs to one trace."""
+        with self._telemetry.span(SpanName.JOB, new_trace(), queue=self._queue) as span:
+            with correlated(Correlation(request_id=f"job-{job.id}", trace=span.trace)):
+                failed = await self._attempt(job)
+            if failed is not None:
+                span.failed(failed.code)
+        return failed
+
     async def _attempt(self, picked: PickedJob) -> JobFailed | None:
         try:
             job = _decoder.decode(picked.payload or b"")
             async with self._lanes.entered(job.tenant_id):
+                lag_s = (picked.updated - picked.execute_after).total_seconds()
+                self._telemetry.measure(Measured.JOBS_LAG, lag_s, queue=self._queue)
                 with anyio.fail_after(self._work.deadline.total_seconds()):
                     await self._work.handle(job)
         except LaneFull as full:

@@ -75,6 +75,18 @@ _LABELS = frozenset(
         "mode",
         "result",
         "task",
+        "queue",
+        "decision",
+        "tier",
+        "from",
+        "to",
+        "period",
+        "scope",
+        "op",
+        "trigger",
+        "tool",
+        "phase",
+        "what",
     }
 )
 
@@ -99,7 +111,7 @@ class OtlpTelemetry:
         given = _given_trace_id.set(int(trace.trace_id, 16))
         try:
             span = self._tracer.start_span(
-                name.value,
+                _title(name, attributes),
                 context=_parent(trace),
                 kind=_KINDS.get(name, otel.SpanKind.INTERNAL),
                 attributes=_allowed(attributes),
@@ -189,6 +201,11 @@ class _GivenTraceIds(RandomIdGenerator):
     @override
     def generate_trace_id(self) -> int:
         return _given_trace_id.get()
+
+
+def _title(name: SpanName, attributes: Mapping[str, str | float]) -> str:
+    """A job goes by its queue."""
+    return f"{name.value} {attributes['queue']}" if name is SpanName.JOB else name.value
 
 
 def _parent(trace: TraceContext) -> Context:

@@ -6,7 +6,7 @@ from typing import Final
 import anyio
 import msgspec
 
-from tests.harness.client import Client
+from tests.harness.client import Client, calling
 from tests.harness.eventually import eventually
 from tests.harness.postgres import Database
 from tests.harness.rows import connected
@@ -66,6 +66,23 @@ async def test_events_that_were_refused_wait_for_an_operator(tmp_path: Path, dat
     assert [body["count"] for body in bodies] == [1, 2]
     assert {body["tenant_id"] for body in bodies} == {"00000000-0000-0000-0000-000000000000"}
     assert {body["actor"]["type"] for body in bodies} == {"user"}
+
+
+async def test_a_server_with_dead_letters_is_ready_and_says_so(tmp_path: Path, database: Database) -> None:
+    async with connected(database.superuser_dsn) as connection:
+        await connection.execute(
+            "INSERT INTO mini_chat.jobs (priority, entrypoint, payload, headers, status)"
+            " VALUES (0, 'audit_export', '', '{}', 'failed')"
+        )
+    env = settings(database, {"quick": "mock-len5"})
+    async with serving(tmp_path, database, env) as service, calling(service.server) as client:
+
+        async def told() -> bool:
+            answer = await client.ask("GET", "/readyz")
+            assert answer.status == 200
+            return bool(answer.json()["checks"]["jobs"] == "degraded")
+
+        await eventually(told)
 
 
 async def _all_arrived(upstream: Upstream, told: int, chat_ids: list[str]) -> bool:

@@ -9,7 +9,7 @@ from domain.ids import EventId, TenantId, UserId
 from domain.jobs.payloads import QUEUES, ExportAudit, Job
 from domain.jobs.retries import Retries
 from domain.scope import AccessScope
-from domain.telemetry.ports import SilentTelemetry
+from domain.telemetry.ports import SilentTelemetry, Telemetry
 from infra.jobs.handling import Handle, Work
 from infra.jobs.runner import JobRunner, RunnerLimits, Tick
 from infra.postgres.engine import PoolLimits, create_pools
@@ -51,7 +51,8 @@ def runner(
     limits: RunnerLimits = QUICK,
     retries: Retries = THRICE,
     deadline: timedelta = timedelta(seconds=5),
+    telemetry: Telemetry = SilentTelemetry(),  # noqa: B008 - it has no state
 ) -> JobRunner:
     """Treats all queues alike."""
     work = Work(handle=handle, retries=retries, deadline=deadline)
-    return JobRunner(dsn, limits, dict.fromkeys(QUEUES, work), ticks, SilentTelemetry())
+    return JobRunner(dsn, limits, dict.fromkeys(QUEUES, work), ticks, telemetry)

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import TenantId
 from domain.operations.listing import DEAD_JOB_LIST
-from domain.operations.models import DeadJob, QueueState
+from domain.operations.models import DeadJob, DeadLetters, QueueState
 from domain.pagination import Page, PageQuery
 from infra.postgres.connection_pool import driver_of
 from infra.postgres.job_tables import ENVIRONMENT, QUEUE, SCHEDULER
@@ -83,6 +83,10 @@ _QUEUES: Final = text("""
         min(updated) FILTER (WHERE status = 'failed') AS oldest_dead_at
     FROM mini_chat.jobs GROUP BY entrypoint
 """)
+_DEAD_BY_QUEUE: Final = text("""
+    SELECT entrypoint AS queue, count(*) AS dead, min(updated) AS oldest_dead_at
+    FROM mini_chat.jobs WHERE status = 'failed' GROUP BY entrypoint
+""")
 
 
 class PostgresDeadJobs:
@@ -132,6 +136,11 @@ class PostgresDeadJobs:
             )
             for row in rows
         ]
+
+    async def dead(self) -> Sequence[DeadLetters]:
+        async with self._as_worker():
+            rows = (await self._connection.execute(_DEAD_BY_QUEUE)).all()
+        return [DeadLetters(queue=row.queue, count=row.dead, oldest_at=row.oldest_dead_at) for row in rows]
 
     async def _requeue(self, ids: list[JobId]) -> None:
         driver = AsyncpgDriver(driver_of(self._connection))

@@ -20,10 +20,12 @@ from domain.ids import EventId, UserId
 from domain.jobs.payloads import ExportAudit, Job
 from domain.jobs.retries import JobFailed
 from domain.scope import AccessScope
+from domain.telemetry.correlation import current_trace
 from infra.jobs.engine_tables import JobTables
 from infra.jobs.runner import Tick
 from infra.postgres.job_tables import ENVIRONMENT, QUEUE, SCHEDULER
 from infra.postgres.unit_of_work import PostgresUnitOfWork
+from tests.fakes.telemetry import CountingTelemetry
 from tests.harness.eventually import eventually, until
 from tests.harness.jobs import QUICK, THRICE, a_job, enqueue, runner, transactions
 from tests.harness.postgres import Database
@@ -107,6 +109,33 @@ async def test_three_workers_do_each_job_once(
 
 async def _empty(admin: asyncpg.Connection) -> bool:
     return not await states(admin)
+
+
+async def test_how_late_a_job_was_begun_is_measured_at_each_attempt(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    telemetry, done = CountingTelemetry(), Done()
+    await enqueue(begin, a_job())
+    await admin.execute("UPDATE mini_chat.jobs SET execute_after = now() - interval '90 seconds'")
+    async with runner(database.dsn, done.handle, telemetry=telemetry).running():
+        await eventually(lambda: _empty(admin))
+    ((key, lags),) = telemetry.measured.items()
+    assert key == ("jobs_lag_seconds", "audit_export")
+    assert [90 <= lag < 120 for lag in lags] == [True]
+
+
+async def test_whatever_a_job_does_belongs_to_one_trace(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    traces: list[str] = []
+
+    async def handle(_: Job) -> None:
+        traces.extend(current_trace().trace_id for _ in range(2))
+
+    await enqueue(begin, a_job(), a_job())
+    async with runner(database.dsn, handle).running():
+        await eventually(lambda: _empty(admin))
+    assert sorted(Counter(traces).values()) == [2, 2]
 
 
 async def test_a_job_that_always_fails_is_tried_as_often_as_allowed_and_then_kept(

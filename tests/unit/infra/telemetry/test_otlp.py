@@ -100,6 +100,13 @@ def test_a_turns_spans_outlive_the_request_and_link_to_it(telemetry: Telemetry, 
     assert not gates.links
 
 
+def test_a_job_goes_by_its_queue(telemetry: Telemetry, collector: Collector) -> None:
+    with telemetry.span(SpanName.JOB, new_trace(), queue="chat_title"):
+        pass
+    (job,) = collector.spans.get_finished_spans()
+    assert (job.name, job.kind, dict(job.attributes or {})) == ("job chat_title", SpanKind.INTERNAL, {})
+
+
 def test_what_the_caller_does_not_sample_is_not_recorded(telemetry: Telemetry, collector: Collector) -> None:
     with telemetry.span(SpanName.SEND, trace_from(HEADER[:-1] + "0")) as send:
         assert send.trace.trace_id == HEADER.split("-")[1]
