@@ -1,7 +1,7 @@
 """Chat completion chunks to events: pure, and never raises for anything a remote sends."""
 
 from domain.providers.errors import FailureKind, ProviderFailure
-from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ReasoningDelta, TextDelta, Usage
+from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ReasoningDelta, Usage
 from infra.providers.adapters.openai_chat.chunk import Choice, Chunk, Delta, read_chunk
 from infra.providers.adapters.openai_chat.think_tags import ThinkSplitter
 from infra.providers.adapters.openai_chat.tool_calls import ToolCalls
@@ -65,11 +65,13 @@ class ChatTranslator:
         return [*self._held(), *self._calls.close(are_whole=False), Failed(failure=failure, usage=self._counted())]
 
     def _on_data(self, frame: Frame) -> list[ProviderEvent]:
+        if frame.event == "error":
+            return self._on_error(frame)
         chunk = read_chunk(frame.data, self._anomalies)
         if chunk is None:
             self._anomalies[Anomaly.FRAME_NOT_OBJECT] += 1
             return []
-        if chunk.error or frame.event == "error" or self._is_flat_error(chunk, frame):
+        if chunk.error or self._is_flat_error(chunk, frame):
             return self._on_error(frame)
         return self._on_chunk(chunk)
 
@@ -117,7 +119,7 @@ class ChatTranslator:
         if delta.refusal:
             self._refused = self._spoke = True
             events += self._splitter.flush()  # it is said to the reader, whatever the model was thinking
-            self._say(self._text.feed(delta.refusal), events)
+            events += self._splitter.feed(self._text.feed(delta.refusal))
         if delta.tool_calls:
             self._spoke = True
             events += self._calls.feed(delta.tool_calls)
@@ -125,10 +127,6 @@ class ChatTranslator:
     @property
     def _are_calls_whole(self) -> bool:
         return self._finish is Finish.STOP and not self._refused
-
-    def _say(self, text: str, events: list[ProviderEvent]) -> None:
-        if text:
-            events.append(TextDelta(text))
 
     def _reason(self, text: str, events: list[ProviderEvent]) -> None:
         if text:

@@ -69,6 +69,11 @@ def test_an_id_that_is_missing_or_unfit_is_replaced(id_: object) -> None:
     assert asked(ends) == [("call_0", "weather", "{}")]
 
 
+def test_calls_without_any_number_are_told_apart_by_their_place() -> None:
+    _, ends, _ = told([piece(None, None, "weather", "{}"), piece(None, None, "time", "[]")])
+    assert asked(ends) == [("call_0", "weather", "{}"), ("call_1", "time", "[]")]
+
+
 def test_no_two_calls_have_one_id() -> None:
     _, ends, _ = told([piece(0, "same", "weather", "{}"), piece(1, "same", "time", "{}")])
     assert [key for key, _, _ in asked(ends)] == ["same", "call_1"]

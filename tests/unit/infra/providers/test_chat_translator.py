@@ -20,6 +20,7 @@ from domain.providers.events import (
 from infra.providers.adapters.openai_chat.translator import ChatTranslator
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.settings import ThinkTags
+from infra.providers.sse_decoder import SseDecoder
 from tests.harness.wire_shapes import cut, events_of
 
 DONE = b"data: [DONE]\n\n"
@@ -113,6 +114,7 @@ def test_chunks_become_events(size: int, stream: bytes, said: str, thought: str,
         (delta(content="a") + sent({"error": {"type": "overloaded_error"}}), FailureKind.OVERLOADED),
         (delta(content="a") + b'event: error\ndata: {"message":"x","code":"timeout"}\n\n', FailureKind.TIMEOUT),
         (delta(content="a") + b"event: error\ndata: {}\n\n", FailureKind.SERVER_ERROR),
+        (delta(content="a") + b'event: error\ndata: "the engine is gone"\n\n', FailureKind.SERVER_ERROR),
         (delta(content="a") + sent({"object": "error", "code": 429, "message": "slow"}), FailureKind.RATE_LIMITED),
         (delta(content="a") + sent({"error": {"code": "insufficient_quota"}}), FailureKind.ACCOUNT_EXHAUSTED),
         (delta(content="a") + b'data: {"error":{"code":429},"x":1e999}\n\n', FailureKind.BAD_RESPONSE),
@@ -256,8 +258,28 @@ def test_a_call_is_asked_for_when_the_model_has_finished_with_it(ending: bytes) 
 
 @pytest.mark.parametrize(
     "ending",
-    [b"", finish("length") + DONE, finish("content_filter") + DONE, finish("abort"), sent({"error": "boom"})],
-    ids=["breaks off", "length", "filter", "abort", "error"],
+    [
+        b"",
+        finish("length") + DONE,
+        finish("content_filter") + DONE,
+        finish("abort"),
+        sent({"error": "boom"}),
+        delta(refusal="No.") + finish("stop") + DONE,
+    ],
+    ids=["breaks off", "length", "filter", "abort", "error", "refused"],
 )
 def test_a_call_that_the_model_did_not_finish_is_only_done(ending: bytes) -> None:
     assert calls(CALL + ending) == ["ToolStart", "ToolDone"]
+
+
+def test_the_reason_to_finish_ends_the_calls_though_the_count_is_still_to_come() -> None:
+    translator = ChatTranslator(ThinkTags.OFF, frozenset({"weather"}), Anomalies())
+    frames = SseDecoder().feed(CALL + finish("tool_calls"))
+    told = [type(event).__name__ for frame in frames for event in translator.on_frame(frame)]
+    assert told == ["ToolStart", "ToolDone", "FunctionCall"]
+
+
+def test_a_call_is_output_so_nothing_is_no_count_of_it() -> None:
+    nothing = sent({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 0}})
+    terminal = translated(CALL + finish("tool_calls") + nothing + DONE, 1, offered=frozenset({"weather"}))[2]
+    assert terminal == Completed(finish=Finish.STOP, usage=Usage(input_tokens=5))
