@@ -12,7 +12,7 @@
     ├── QuotaExceeded                                                        quota_exhausted
     ├── BodyTooLarge                                                         too_large
     ├── UnsupportedContentType                                               unsupported
-    ├── ServiceUnavailable                                                   unavailable
+    ├── ProviderUnavailable, ServiceUnavailable                              unavailable
     └── TurnEnded (domain/streaming/failures)                                the kind of the turn's own code
 
 No HTTP number stands here: REST, gRPC, jobs and the command line each map the same kinds.
@@ -296,6 +296,11 @@ class UnsupportedContentType(DomainError):
 class GenerationDisabled(DomainError):
     kind, code = Kind.UNAVAILABLE, "generation_disabled"
     sentence = "Answers are switched off at the moment."
+
+
+class ProviderUnavailable(DomainError):
+    kind, code = Kind.UNAVAILABLE, "provider_unavailable"
+    sentence = "The model provider cannot be reached."
 
 
 class ServiceUnavailable(DomainError):

@@ -111,3 +111,4 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     thread_summary_prompt: str = ""
     api_params: dict[str, object] = msgspec.field(default_factory=dict)
     deadlines: Deadlines = Deadlines()
+    fallback_model: str | None = None

@@ -6,18 +6,20 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import anyio
 
-from domain.providers.events import ProviderEvent
+from domain.errors import ServiceUnavailable
+from domain.providers.events import Failed, ProviderEvent
 from domain.providers.ports import CallControl, Provider
 from domain.providers.request import ProviderRequest
 from domain.streaming.channel import Receiver
 from domain.streaming.events import Citations, Done, StreamStarted, SummaryApplied, TurnError
 from domain.streaming.failures import turn_error
+from domain.streaming.fallback import Fallback, is_silent, leaves_to_another
 from domain.streaming.feed import Feed
 from domain.streaming.models import INTERNAL_FAULT, INTERRUPTED, Ending, Stopped, StopReason, StreamLimits
 from domain.streaming.phase import PhaseViolation
 from domain.streaming.ports import Books, Closing, TurnBrief
 from domain.streaming.transcript import Transcript
-from domain.telemetry.ports import Counted, SpanName, Telemetry
+from domain.telemetry.ports import Counted, Span, SpanName, Telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class TurnActor:
         limits: StreamLimits,
         telemetry: Telemetry,
         monotonic: Callable[[], float],
+        fallback: Fallback | None = None,
     ) -> None:
         self.brief = brief
         self.transcript = transcript
@@ -50,6 +53,7 @@ class TurnActor:
         self._limits = limits
         self._telemetry = telemetry
         self._monotonic = monotonic
+        self._fallback = fallback
         self._scope = anyio.CancelScope()
         self._stop_reason: StopReason | None = None
         self._stopped_at = 0.0
@@ -123,6 +127,14 @@ class TurnActor:
         if refused_for is not None:
             self.stop(refused_for)
             return
+        failed = await self._call()
+        if failed is not None and not await self._has_gone_over():
+            self.transcript.fold(failed)
+        elif failed is not None:
+            await self._call()
+
+    async def _call(self) -> Failed | None:
+        """A failure that is nobody's yet: another model may make it good."""
         model = self.brief.resolution.effective
         span = self._telemetry.span(
             SpanName.PROVIDER,
@@ -132,13 +144,46 @@ class TurnActor:
             gen_ai__request__model=model.id,
             gen_ai__request__max_tokens=self._request.max_output_tokens,
         )
-        with span:
+        with span as entered:
             async with self._provider.stream(self._request, self.control) as batches:
-                await self._publish_all(batches)
+                failed = await self._publish_all(batches)
+            self._note_remote(entered)
+        return failed
 
-    async def _publish_all(self, batches: AsyncIterator[Sequence[ProviderEvent]]) -> None:
+    async def _has_gone_over(self) -> bool:
+        """To the other model, and the books say so before it is called. At most once."""
+        spare, self._fallback = self._fallback, None
+        if spare is None or not spare.is_offered():
+            return False
+        try:
+            refused_for = await self._books.may_call_instead(spare.brief)
+        except ServiceUnavailable:
+            return False
+        if refused_for is not None:
+            self.stop(refused_for)
+            return False
+        first, then = self.brief.resolution.effective, spare.brief.resolution.effective
+        self._telemetry.count(Counted.PROVIDER_FALLBACK, provider=first.provider_id, model=first.id)
+        _log.warning("turn_went_over", extra={"turn_id": str(self.brief.turn_id), "from": first.id, "to": then.id})
+        self.brief, self._provider, self._request = spare.brief, spare.provider, spare.request
+        self.control = CallControl()
+        self.transcript.is_of(exposes_reasoning=then.exposes_reasoning, tool_limits=spare.brief.tool_limits)
+        return True
+
+    def _note_remote(self, span: Span) -> None:
+        """Ids of theirs are for whoever asks them about a call; nobody else gets to see one."""
+        transcript = self.transcript
+        names = {"gen_ai__response__id": transcript.remote_id, "gen_ai__response__model": transcript.remote_model}
+        span.note(**{name: value for name, value in names.items() if value})
+
+    async def _publish_all(self, batches: AsyncIterator[Sequence[ProviderEvent]]) -> Failed | None:
         feed, fold = self.feed, self.transcript.fold
         async for batch in batches:
+            if self._fallback is not None:
+                failed = leaves_to_another(batch, called=self.control.called)
+                if failed is not None:
+                    return failed
+                self._commit_unless_silent(batch)
             for event in batch:
                 published = fold(event)
                 if published is not None:
@@ -147,7 +192,12 @@ class TurnActor:
                         await self._make_room()
             feed.announce()
             if self.transcript.ending is not None:
-                return
+                break
+        return None
+
+    def _commit_unless_silent(self, batch: Sequence[ProviderEvent]) -> None:
+        if not is_silent(batch):
+            self._fallback = None
 
     async def _make_room(self) -> None:
         self.feed.announce()

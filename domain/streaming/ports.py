@@ -86,6 +86,12 @@ class Books(Protocol):
         """
         ...
 
+    async def may_call_instead(self, brief: TurnBrief) -> StopReason | None:
+        """As `may_call`, once the turn is to be answered by another model than it was opened with: `brief` names it,
+        and the turn has that model and its prices from then on, whoever ends it.
+        """
+        ...
+
     async def finish(self, closing: Closing) -> Done | TurnError:
         """Closes the books in one commit, within its own deadline, and says what the readers are told.
 

@@ -13,6 +13,7 @@ from domain.providers.ports import Provider
 from domain.providers.request import ProviderRequest
 from domain.streaming.actor import TurnActor
 from domain.streaming.channel import Receiver
+from domain.streaming.fallback import Fallback
 from domain.streaming.feed import Feed
 from domain.streaming.models import StopReason, StreamLimits
 from domain.streaming.ports import Books, OnDisconnect, TurnBrief
@@ -58,7 +59,9 @@ class TurnSupervisor:
         if len(self._turns) >= self._limits.max_running:
             raise ServiceUnavailable(retry_after=_BUSY)
 
-    def start(self, brief: TurnBrief, provider: Provider, request: ProviderRequest) -> Receiver:
+    def start(
+        self, brief: TurnBrief, provider: Provider, request: ProviderRequest, fallback: Fallback | None = None
+    ) -> Receiver:
         """Starts the turn and returns its first reader. Without an await, so nothing can fall in between.
 
         A reader that nobody begins to read within `reader_deadline` counts as left: its handler died on the way.
@@ -81,6 +84,7 @@ class TurnSupervisor:
             self._limits,
             self._telemetry,
             self._monotonic,
+            fallback,
         )
         if not self._turns:
             self._idle = anyio.Event()

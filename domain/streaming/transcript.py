@@ -56,6 +56,13 @@ class Transcript:
         self.citations: list[Citation] = []
         self.first_token: float | None = None
         self.ending: Ending | None = None
+        self.remote_id: str | None = None
+        self.remote_model: str | None = None
+
+    def is_of(self, *, exposes_reasoning: bool, tool_limits: Mapping[ToolName, int]) -> None:
+        """Another model answers than the one it was begun for; nothing has been said yet."""
+        self._exposes_reasoning = exposes_reasoning
+        self.tools = ToolMeter(tool_limits)
 
     @property
     def text(self) -> str:
@@ -92,6 +99,7 @@ class Transcript:
             case UsageReport(usage):
                 self.reported_usage = usage.grown_from(self.reported_usage)
             case Completed():
+                self.remote_id, self.remote_model = event.remote_id, event.remote_model
                 self.ending = Finished(finish=event.finish, usage=self._final(event.usage))
             case Failed():
                 self.ending = self._broke(event)

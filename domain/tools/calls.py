@@ -21,6 +21,10 @@ class ToolCalls(msgspec.Struct, frozen=True, kw_only=True):
         """The same without those of other tools."""
         return ToolCalls(**{tool: self.of(tool) for tool in self.__struct_fields__ if tool in tools})
 
+    def or_more(self, other: "ToolCalls") -> "ToolCalls":
+        """Of each tool as many as the one or the other says."""
+        return ToolCalls(**{tool: max(self.of(tool), other.of(tool)) for tool in self.__struct_fields__})
+
 
 NO_CALLS: Final = ToolCalls()
 

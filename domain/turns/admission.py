@@ -1,6 +1,7 @@
 """Everything that may refuse a send or a change, in its documented order (api.md 3.4, 3.5). Reads only."""
 
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from domain.errors import (
     GenerationInProgress,
     InvalidAttachment,
     InvalidModel,
+    ProviderUnavailable,
     QuotaExceeded,
     RequestIdConflict,
     RequestIdReused,
@@ -39,6 +41,7 @@ from domain.tools.offered import ToolSet
 from domain.turns.models import PUBLIC_STATES, Gate, SendCommand, StoredAnswer, TurnState, TurnSummary
 from domain.turns.mutations import ChangeCommand, changeable
 from domain.turns.ports import TurnTx
+from domain.turns.spare import Spare, covering, spare_model
 from domain.turns.switch_gate import SwitchGate
 from domain.turns.tool_offers import ToolOffers
 from domain.unit_of_work import Access, UnitOfWork
@@ -51,6 +54,7 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
 
     `origin` is the call that asks it; `replaces` is the turn that goes when the new one comes. `recap_tokens` is the
     size of the summary in the plan, if there is one, `summary_due` what to summarise once the question is answered.
+    `spare` answers should the effective model not take the call.
     """
 
     command: SendCommand
@@ -64,6 +68,11 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     replaces: TurnId | None = None
     recap_tokens: int | None = None
     summary_due: SummariseThread | None = None
+    spare: Spare | None = None
+
+
+_Planned: TypeAlias = tuple[Candidate, Plan | PlanRefused, ToolSet]
+_Offer: TypeAlias = tuple[_Planned, Hold]
 
 
 class _Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +116,7 @@ class Admission:
 
         Raises ChatNotFound, RequestIdConflict, RequestIdReused; for a change TurnNotFound, InvalidTurnState,
         NotLatestTurn; GenerationInProgress, InvalidAttachment, GenerationDisabled, WebSearchDisabled, InvalidModel,
-        QuotaExceeded, InputTooLong, ContextBudgetExceeded, ServiceUnavailable.
+        QuotaExceeded, InputTooLong, ContextBudgetExceeded, ProviderUnavailable, ServiceUnavailable.
         """
         if isinstance(call, ChangeCommand):
             return await self._admit_change(scope, call, request_id)
@@ -185,9 +194,14 @@ class Admission:
         """The first candidate that the counters admit; too long a question for it is refused only then."""
         version = choice.catalogue_version
         nonce = new_nonce()
-        offers = (self._offer(each, history, nonce, command, standing, version) for each in choice.candidates)
+
+        def offer(candidate: Candidate) -> _Offer:
+            return self._offer(candidate, history, nonce, command, standing, version)
+
         try:
-            (candidate, plan, tools), hold = first_admitted(offers, standing, self._rules)
+            ((candidate, plan, tools), spare), hold = first_admitted(
+                self._offers(choice.candidates, offer), standing, self._rules
+            )
             self._refuse_exhausted(tools, standing)
         except QuotaExceeded:
             self._count("reject", choice.candidates[0].model)
@@ -199,6 +213,7 @@ class Admission:
             self._telemetry.count(Counted.QUOTA_TIER_DOWNGRADE, reason=resolution.downgrade_reason, **names)
         if not isinstance(plan, Plan):
             raise plan
+        self._require_reachable(resolution.effective, spare)
         self._count_truncation(history, plan)
         return Admitted(
             command=command,
@@ -210,7 +225,38 @@ class Admission:
             tools=tools,
             claim=Claim(hold=hold, limits=standing.limits, deployment=self._rules.defaults, tools=self._rules.tools),
             recap_tokens=history.recap.token_estimate if history.recap and plan.has_recap else None,
+            spare=spare,
         )
+
+    def _offers(
+        self, candidates: tuple[Candidate, ...], offer: Callable[[Candidate], _Offer]
+    ) -> Iterator[tuple[tuple[_Planned, Spare | None], Hold]]:
+        """Each with its fallback; then without, for a turn is not refused for what it may never need."""
+        for candidate in candidates:
+            planned, hold = offer(candidate)
+            model = spare_model(self._catalogue.models(), candidate.model)
+            if model is not None:
+                (_, plan, tools), other = offer(replace(candidate, model=model))
+                if isinstance(plan, Plan):
+                    spare = Spare(
+                        model=model,
+                        plan=plan,
+                        tools=tools,
+                        hold=covering(other, hold),
+                        is_offered=self._asking_for(model),
+                    )
+                    yield (planned, spare), covering(hold, other)
+            yield (planned, None), hold
+
+    def _asking_for(self, model: ModelSpec) -> Callable[[], bool]:
+        return lambda: any(each.id == model.id and each.enabled for each in self._catalogue.models())
+
+    def _require_reachable(self, model: ModelSpec, spare: Spare | None) -> None:
+        """Of two that take no calls now, the first to take them again tells when."""
+        models = (model,) if spare is None else (model, spare.model)
+        waits = [wait for each in models if (wait := self._providers.closed_for(each.provider_id)) is not None]
+        if len(waits) == len(models):
+            raise ProviderUnavailable(retry_after=min(waits))
 
     def _summary_due(self, scope: AccessScope, chat_id: ChatId, history: History, plan: Plan) -> SummariseThread | None:
         target_seq = summary_target(history, plan, self._summaries, self._recent_turns)
@@ -243,7 +289,7 @@ class Admission:
 
     def _offer(
         self, candidate: Candidate, history: History, nonce: str, command: SendCommand, standing: Standing, version: int
-    ) -> tuple[tuple[Candidate, Plan | PlanRefused, ToolSet], Hold]:
+    ) -> _Offer:
         budgets = candidate.model.estimation_budgets.over(self._budgets)
         carried = self._providers.for_provider(candidate.model.provider_id).capabilities
         tools = self._tools.of(candidate.model, carried, standing.tool_calls, web_search=command.web_search)

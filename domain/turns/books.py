@@ -17,5 +17,8 @@ class TurnBooks:
     async def may_call(self, brief: TurnBrief) -> StopReason | None:
         return await self._mark.place(brief)
 
+    async def may_call_instead(self, brief: TurnBrief) -> StopReason | None:
+        return await self._mark.go_over(brief)
+
     async def finish(self, closing: Closing) -> Done | TurnError:
         return await self._finaliser.finish(closing)

@@ -25,11 +25,20 @@ class CallMark:
 
     async def place(self, brief: TurnBrief) -> StopReason | None:
         """None: noted, and the provider may be called. Else why it must not be. Raises ServiceUnavailable."""
+        return await self._noted(brief, goes_over=False)
+
+    async def go_over(self, brief: TurnBrief) -> StopReason | None:
+        """As `place`, for a turn that has the model and the prices of `brief` from now on."""
+        return await self._noted(brief, goes_over=True)
+
+    async def _noted(self, brief: TurnBrief, *, goes_over: bool) -> StopReason | None:
         pause_s = _FIRST_PAUSE_S
         with anyio.move_on_after(self._patience.total_seconds()):
             while True:
                 with suppress(ServiceUnavailable):
                     async with self._begin(brief.scope) as tx:
+                        if goes_over:
+                            return await tx.turns.mark_called_instead(brief)
                         return await tx.turns.mark_called(brief.turn_id, brief.epoch)
                 await anyio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

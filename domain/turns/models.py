@@ -107,6 +107,7 @@ class NewTurn(msgspec.Struct, frozen=True, kw_only=True):
     user_message_id: MessageId
     owner: OwnerId
     brief: TurnBrief
+    fallback_model: str | None = None
     plan_tokens: int
     turns_dropped: int
 
@@ -126,7 +127,7 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
     `text` None stores no answer message; `total_ms` None is told by the database's own clock; `tool_calls` are those
     that were completed. `retryable` and `retry_after_ms` are those of the `error` that is told. `upstream_closed_ms`
     is how long the provider connection stayed open after the word to stop, None where there was no word or no
-    connection.
+    connection. `remote_id` is what the provider calls the answer; no client is told.
     """
 
     state: TurnState
@@ -146,6 +147,7 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True):
     retryable: bool | None = None
     retry_after_ms: int | None = None
     upstream_closed_ms: int | None = None
+    remote_id: str | None = None
 
 
 class TurnEnding(msgspec.Struct, frozen=True, kw_only=True):

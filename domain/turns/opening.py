@@ -8,9 +8,11 @@ from contextlib import suppress
 from datetime import timedelta
 
 import anyio
+from msgspec.structs import replace
 
 from domain.chats.models import NewChat
 from domain.clock import Clock
+from domain.context.assembler import Plan
 from domain.errors import ServiceUnavailable
 from domain.ids import ChatId, MessageId, OwnerId, TurnId, uuid7
 from domain.limits.turn_caps import TurnCaps
@@ -18,14 +20,17 @@ from domain.providers.ports import Providers
 from domain.providers.request import ProviderRequest, Purpose
 from domain.scope import AccessScope
 from domain.streaming.channel import Receiver
+from domain.streaming.fallback import Fallback
 from domain.streaming.ports import TurnBrief
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.trace_context import TraceContext
+from domain.tools.offered import ToolSet
 from domain.turns.admission import Admitted
 from domain.turns.audit import events_of_opening
 from domain.turns.models import Fence, Gate, NewTurn, TurnKind, TurnState
 from domain.turns.mutations import ChangeCommand
 from domain.turns.ports import TurnTx
+from domain.turns.spare import Spare
 from domain.turns.switch_enforcement import SwitchEnforcement
 from domain.unit_of_work import Access, LostRace, OutcomeUnknown, TransactionConflict, UnitOfWork
 
@@ -124,23 +129,48 @@ class Opening:
 
     def _start(self, brief: TurnBrief, admitted: Admitted) -> Receiver:
         model = brief.resolution.effective
-        request = ProviderRequest(
+        receiver = self._supervisor.start(
+            brief,
+            self._providers.for_provider(model.provider_id),
+            self._request(brief, admitted.plan, admitted.tools),
+            self._fallback(brief, admitted.spare),
+        )
+        # What was switched off since the gates looked did not find this turn yet.
+        self._enforcement.look_at(brief)
+        return receiver
+
+    def _fallback(self, brief: TurnBrief, spare: Spare | None) -> Fallback | None:
+        if spare is None:
+            return None
+        instead = replace(
+            brief,
+            resolution=replace(brief.resolution, effective=spare.model),
+            hold=spare.hold,
+            tools=spare.tools.names,
+            tool_limits=spare.tools.limits,
+        )
+        return Fallback(
+            brief=instead,
+            provider=self._providers.for_provider(spare.model.provider_id),
+            request=self._request(instead, spare.plan, spare.tools),
+            is_offered=spare.is_offered,
+        )
+
+    def _request(self, brief: TurnBrief, plan: Plan, tools: ToolSet) -> ProviderRequest:
+        model = brief.resolution.effective
+        return ProviderRequest(
             purpose=Purpose.CHAT,
             model=model.provider_model_id,
             catalog_model=model.id,
-            instructions=admitted.plan.instructions,
-            items=admitted.plan.items,
+            instructions=plan.instructions,
+            items=plan.items,
             max_output_tokens=model.max_output_tokens,
             params=model.api_params,
-            tools=admitted.tools.tools,
+            tools=tools.tools,
             max_tool_calls=model.max_tool_calls,
             deadlines=model.deadlines,
             traceparent=brief.trace.traceparent(),
         )
-        receiver = self._supervisor.start(brief, self._providers.for_provider(model.provider_id), request)
-        # What was switched off since the gates looked did not find this turn yet.
-        self._enforcement.look_at(brief)
-        return receiver
 
     def _new_turn(self, scope: AccessScope, admitted: Admitted, trace: TraceContext) -> NewTurn:
         now, command, place = self._clock.now(), admitted.command, admitted.place
@@ -150,6 +180,7 @@ class Opening:
             content=command.content,
             metadata=command.metadata,
             web_search=command.web_search,
+            fallback_model=None if admitted.spare is None else admitted.spare.model.id,
             user_message_id=MessageId(uuid7(now)),
             owner=self._owner,
             brief=TurnBrief(

@@ -31,6 +31,8 @@ _STOPPED: dict[StopReason, tuple[TurnState, str]] = {
 _FREE_OF_CHARGE: Final = frozenset({"context_budget_exceeded"})
 """What a provider answers before it has read the prompt."""
 
+_MAX_REMOTE_ID_CHARS: Final = 256
+
 
 def result_of(closing: Closing, budgets: Estimation, rules: QuotaRules, clock: Clock) -> TurnResult:
     """The columns of the terminal row. Text of a deleted chat is not kept."""
@@ -67,6 +69,7 @@ def result_of(closing: Closing, budgets: Estimation, rules: QuotaRules, clock: C
         retryable=_is_retryable(closing.ending, state),
         retry_after_ms=closing.ending.retry_after_ms if isinstance(closing.ending, Broke) else None,
         upstream_closed_ms=closing.upstream_closed_ms,
+        remote_id=transcript.remote_id and transcript.remote_id[:_MAX_REMOTE_ID_CHARS],
     )
 
 

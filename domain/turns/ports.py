@@ -107,6 +107,13 @@ class Turns(Protocol):
         """Notes that a provider is about to be called, unless there is a reason to stop the turn: that is returned."""
         ...
 
+    async def mark_called_instead(self, brief: TurnBrief) -> StopReason | None:
+        """Gives the turn the model and the prices of the brief, unless there is a reason to stop it: as `mark_called`.
+
+        What it holds stays the same.
+        """
+        ...
+
     async def remains(self, turn_id: TurnId) -> Remains:
         """What its owner had saved of the turn before it was lost."""
         ...

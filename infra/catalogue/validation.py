@@ -18,7 +18,38 @@ def validate_catalogue(models: tuple[ModelSpec, ...], provider_kinds: Mapping[st
     if len(defaults) != 1:
         faults.append(f"models: exactly one enabled model must be the default, not {len(defaults)}")
     faults += [f"models.{model.id}.{fault}" for model in models for fault in _faults(model, provider_kinds)]
+    by_id = {model.id: model for model in models}
+    faults += [
+        f"models.{model.id}.fallback_model: {fault}" for model in models for fault in _fallback_faults(model, by_id)
+    ]
     return faults
+
+
+def _fallback_faults(model: ModelSpec, by_id: Mapping[str, ModelSpec]) -> Iterator[str]:
+    """Of one tier, so that a turn counts in the same buckets whichever of the two answers it."""
+    if model.fallback_model is None:
+        return
+    other = by_id.get(model.fallback_model)
+    if other is None:
+        yield f"there is no model {model.fallback_model!r}"
+        return
+    if other.tier is not model.tier:
+        yield f"{other.id!r} is not of the same tier"
+    if Purpose.CHAT not in other.purposes:
+        yield f"{other.id!r} is not meant for chats"
+    if _leads_back(model, by_id):
+        yield "leads back to this model"
+
+
+def _leads_back(model: ModelSpec, by_id: Mapping[str, ModelSpec]) -> bool:
+    seen: set[str] = set()
+    following = model.fallback_model
+    while following is not None and following in by_id and following not in seen:
+        if following == model.id:
+            return True
+        seen.add(following)
+        following = by_id[following].fallback_model
+    return False
 
 
 def _repeated(models: tuple[ModelSpec, ...]) -> Iterator[tuple[str, int]]:

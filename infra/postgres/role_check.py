@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.postgres.unusable import DatabaseUnusable
 
-OLDEST_VERSION: Final = "0011"
-NEWEST_VERSION: Final = "0012"
+OLDEST_VERSION: Final = "0013"
+NEWEST_VERSION: Final = "0013"
 
 GLOBAL_TABLES: Final = frozenset(
     {

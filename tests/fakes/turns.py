@@ -73,6 +73,7 @@ class MemoryBooks:
     def __init__(self, commit: Callable[[], Awaitable[object]] = checkpoint) -> None:
         self.closings: list[Closing] = []
         self.committed = 0
+        self.gone_over: list[str] = []
         self._commit = commit
 
     async def finish(self, closing: Closing) -> Done | TurnError:
@@ -82,4 +83,8 @@ class MemoryBooks:
         return terminal_of(closing, result_of(closing, Estimation(), QuotaRules(), SystemClock()), ())
 
     async def may_call(self, brief: TurnBrief) -> StopReason | None:
+        return None
+
+    async def may_call_instead(self, brief: TurnBrief) -> StopReason | None:
+        self.gone_over.append(brief.resolution.effective.id)
         return None

@@ -45,6 +45,7 @@ async def service(
         "MINI_CHAT_PROVIDERS__CLOSED__BASE_URL": f"http://127.0.0.1:{free_port()}",
         "MINI_CHAT_PROVIDERS__CLOSED__ALLOW_HTTP": "true",
         "MINI_CHAT_PROVIDERS__CLOSED__ALLOW_PRIVATE_NETWORK": "true",
+        "MINI_CHAT_PROVIDERS__CLOSED__BREAKER_FAILURES": "0",
     }
     async with serving(tmp_path_factory.mktemp("fault"), shared_database, env) as service:
         yield service

@@ -24,6 +24,7 @@ from domain.errors import (
     InvalidModel,
     InvalidTurnState,
     NotLatestTurn,
+    ProviderUnavailable,
     RequestIdConflict,
     RequestIdReused,
     TooManyActiveTurns,
@@ -48,6 +49,7 @@ _REFUSALS: tuple[type[DomainError], ...] = (
     InvalidModel,
     InputTooLong,
     ContextBudgetExceeded,
+    ProviderUnavailable,
 )
 _AS_IT_WAS: Final = RetryIn()
 

@@ -24,6 +24,7 @@ from domain.errors import (
     InputTooLong,
     InvalidAttachment,
     InvalidModel,
+    ProviderUnavailable,
     RequestIdConflict,
     RequestIdReused,
     ServiceUnavailable,
@@ -47,6 +48,7 @@ _REFUSALS: tuple[type[DomainError], ...] = (
     InvalidModel,
     InputTooLong,
     ContextBudgetExceeded,
+    ProviderUnavailable,
 )
 
 

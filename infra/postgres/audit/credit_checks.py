@@ -53,10 +53,13 @@ _PRICED: Final = """
 """
 
 _SAME_TURN: Final = """
-    (entry.user_id, entry.chat_id, entry.request_id, entry.model, entry.tier, entry.tenant_bucket, entry.period_day,
+    (entry.user_id, entry.chat_id, entry.request_id, entry.tier, entry.tenant_bucket, entry.period_day,
         entry.period_month, entry.policy_version)
-    = (turn.user_id, turn.chat_id, turn.request_id, turn.effective_model, turn.tier, turn.tenant_bucket,
+    = (turn.user_id, turn.chat_id, turn.request_id, turn.tier, turn.tenant_bucket,
         turn.period_day, turn.period_month, turn.policy_version)
+    AND entry.model
+        = CASE entry.kind WHEN 'reserve' THEN coalesce(turn.went_over_from, turn.effective_model)
+            ELSE turn.effective_model END
 """
 
 CREDIT_CHECKS: Final = {
@@ -100,8 +103,10 @@ CREDIT_CHECKS: Final = {
         SELECT entry.id FROM mini_chat.ledger_entries entry LEFT JOIN mini_chat.chat_turns turn
             ON turn.tenant_id = entry.tenant_id AND turn.id = entry.turn_id AND turn.reserved_micro IS NOT NULL
         WHERE entry.kind IN ('reserve', 'settle') AND turn.id IS NULL""",
+    # What may be answered by either of two models holds what the dearer one costs.
     "hold_that_is_not_what_its_estimate_costs": f"""
-        SELECT id, reserved_micro, longest_micro FROM ({_PRICED}) AS turn WHERE reserved_micro <> longest_micro
+        SELECT id, reserved_micro, longest_micro FROM ({_PRICED}) AS turn
+        WHERE reserved_micro < longest_micro OR (reserved_micro > longest_micro AND fallback_model IS NULL)
     """,  # noqa: S608 - our own text
     # The highest tolerance that can be set is 150 %.
     "charge_that_is_not_what_its_usage_costs": f"""

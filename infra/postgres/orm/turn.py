@@ -123,3 +123,7 @@ class TurnRow(TenantRow):
     plan_tokens: Mapped[int | None] = mapped_column(Integer)
     turns_dropped: Mapped[int | None] = mapped_column(Integer)
     summary_applied: Mapped[bool | None]
+
+    fallback_model: Mapped[str | None]
+    went_over_from: Mapped[str | None]
+    provider_response_id: Mapped[str | None]

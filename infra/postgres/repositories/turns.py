@@ -57,6 +57,7 @@ from domain.quotas.models import Hold
 from domain.quotas.periods import PeriodType
 from domain.scope import AccessScope
 from domain.streaming.models import StopReason
+from domain.streaming.ports import TurnBrief
 from domain.tools.calls import ToolCalls
 from domain.turns.models import (
     Fence,
@@ -256,6 +257,7 @@ _opened = (
                 "period_day",
                 "period_month",
                 "tenant_bucket",
+                "fallback_model",
                 "plan_tokens",
                 "turns_dropped",
                 "summary_applied",
@@ -334,6 +336,7 @@ _ended = (
         web_search_calls=_b("web_search_calls", Integer()),
         code_interpreter_calls=_b("code_interpreter_calls", Integer()),
         file_search_calls=_b("file_search_calls", Integer()),
+        provider_response_id=_b("provider_response_id", Text()),
         settlement=_if_held(_b("settlement", Text())),
         billing_outcome=_if_held(_b("billing_outcome", Text())),
         settled_micro=_if_held(_b("settled_micro", BigInteger())),
@@ -553,6 +556,33 @@ _MARK_CALLED: Final = Prepared(
     )
 )
 
+# The name of the model that should have answered stays: the ledger's first entry was made in it.
+_MARK_CALLED_INSTEAD: Final = Prepared(
+    update(TurnRow)
+    .where(
+        OUR_TURN,
+        TurnRow.state == TurnState.RUNNING.value,
+        TurnRow.owner_epoch == _b("epoch"),
+        TurnRow.cancel_requested_at.is_(None),
+    )
+    .values(
+        went_over_from=func.coalesce(TurnRow.went_over_from, TurnRow.effective_model),
+        **{
+            name: _b(name)
+            for name in (
+                "effective_model",
+                "provider_id",
+                "max_output_tokens",
+                "in_mult_micro",
+                "out_mult_micro",
+                "est_input_tokens",
+                "generation_floor",
+            )
+        },
+    )
+    .returning(TurnRow.id, func.set_config("synchronous_commit", "off", True))
+)
+
 
 class PostgresTurns:
     """Fills the port Turns."""
@@ -653,6 +683,14 @@ class PostgresTurns:
             return StopReason.LEASE_LOST
         return reason_of(row["cancel_reason"]) if row["is_cancelled"] else None
 
+    async def mark_called_instead(self, brief: TurnBrief) -> StopReason | None:
+        changed = await self._one(
+            _MARK_CALLED_INSTEAD, turn_id=brief.turn_id, epoch=brief.epoch, **_model_of(brief), **_prices_of(brief.hold)
+        )
+        if changed is not None:
+            return None
+        return await self.mark_called(brief.turn_id, brief.epoch) or StopReason.LEASE_LOST
+
     async def remains(self, turn_id: TurnId) -> Remains:
         row = (await self._run(_REMAINS, turn_id=turn_id)).one()
         turn = TurnIdentity(
@@ -697,22 +735,18 @@ def _opening(turn: NewTurn, user_seq: int, lease: timedelta) -> dict[str, object
         "content": turn.content,
         "metadata": None if turn.metadata is None else json_text(turn.metadata),
         "web_search": turn.web_search,
+        "fallback_model": turn.fallback_model,
         "trace_id": brief.trace.trace_id,
         "owner_id": turn.owner,
         "owner_epoch": brief.epoch,
         "lease": lease,
         "selected_model": resolution.selected_model,
-        "effective_model": resolution.effective.id,
-        "provider_id": resolution.effective.provider_id,
+        **_model_of(brief),
         "quota_decision": resolution.decision,
         "downgrade_reason": resolution.downgrade_reason,
-        "max_output_tokens": hold.max_output_tokens,
+        **_prices_of(hold),
         "tier": hold.tier,
         "policy_version": hold.policy_version,
-        "in_mult_micro": hold.prices.input_multiplier_micro,
-        "out_mult_micro": hold.prices.output_multiplier_micro,
-        "est_input_tokens": hold.estimated_input_tokens,
-        "generation_floor": hold.generation_floor,
         "reserved_micro": hold.credits_micro,
         "period_day": hold.day,
         "period_month": hold.month,
@@ -722,6 +756,22 @@ def _opening(turn: NewTurn, user_seq: int, lease: timedelta) -> dict[str, object
         "summary_applied": brief.recap_tokens is not None,
         "web_search_held": hold.tool_calls.web_search,
         "code_interpreter_held": hold.tool_calls.code_interpreter,
+    }
+
+
+def _model_of(brief: TurnBrief) -> dict[str, object]:
+    model = brief.resolution.effective
+    return {"effective_model": model.id, "provider_id": model.provider_id}
+
+
+def _prices_of(hold: Hold) -> dict[str, object]:
+    """What an answer is priced by."""
+    return {
+        "max_output_tokens": hold.max_output_tokens,
+        "in_mult_micro": hold.prices.input_multiplier_micro,
+        "out_mult_micro": hold.prices.output_multiplier_micro,
+        "est_input_tokens": hold.estimated_input_tokens,
+        "generation_floor": hold.generation_floor,
     }
 
 
@@ -746,6 +796,7 @@ def _ending(result: TurnResult) -> dict[str, object]:
         "web_search_calls": result.tool_calls.web_search,
         "code_interpreter_calls": result.tool_calls.code_interpreter,
         "file_search_calls": result.tool_calls.file_search,
+        "provider_response_id": result.remote_id,
         "settlement": result.settlement.method,
         "billing_outcome": result.billing_outcome,
         "settled_micro": result.settlement.charged_micro,

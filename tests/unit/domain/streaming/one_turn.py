@@ -9,6 +9,7 @@ from domain.providers.ports import Provider
 from domain.streaming.actor import TurnActor
 from domain.streaming.channel import Receiver
 from domain.streaming.events import Numbered, StreamEvent
+from domain.streaming.fallback import Fallback
 from domain.streaming.feed import Feed
 from domain.streaming.models import StopReason, StreamLimits
 from domain.streaming.transcript import Transcript
@@ -27,6 +28,7 @@ class OneTurn:
         books: MemoryBooks | None = None,
         limits: StreamLimits | None = None,
         called: Provider | None = None,
+        fallback: Fallback | None = None,
     ) -> None:
         limits = limits or StreamLimits()
         clock = SystemClock()
@@ -45,6 +47,7 @@ class OneTurn:
             limits,
             SilentTelemetry(),
             clock.monotonic,
+            fallback,
         )
         self.reader: Receiver = feed.attach(limits.reader_deadline)
         self.actor.begin()

@@ -1,8 +1,8 @@
 """What a send is admitted with, when something changes between two of its looks."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from domain.catalogue.models import MOST_TOKENS, Estimation, EstimationBudgets, 
 from domain.clock import SystemClock
 from domain.context.history import NO_HISTORY, History
 from domain.context.tool_texts import Guards
-from domain.errors import InputTooLong
+from domain.errors import InputTooLong, ProviderUnavailable
 from domain.ids import ChatId, RequestId, TenantId, UserId
 from domain.quotas.limits import UNLIMITED_MICRO, Limits, LimitSet, TierLimits
 from domain.quotas.models import QuotaRules, Standing
@@ -78,7 +78,12 @@ class Tx(msgspec.Struct):
 
 
 async def _admitted(
-    catalogue: LiveCatalogue, content: str, meanwhile: Callable[[], None] = lambda: None
+    catalogue: LiveCatalogue,
+    content: str,
+    meanwhile: Callable[[], None] = lambda: None,
+    *,
+    closed: Mapping[str, timedelta] | None = None,
+    rules: QuotaRules = UNLIMITED,
 ) -> Admitted | StoredAnswer:
     @asynccontextmanager
     async def begin(_scope: AccessScope, _access: Access = Access.WRITE) -> AsyncIterator[Tx]:
@@ -91,22 +96,22 @@ async def _admitted(
     admission = Admission(
         cast("UnitOfWork[TurnTx]", begin),
         catalogue,
-        OneProvider(FunctionProvider(saying("never"))),
+        OneProvider(FunctionProvider(saying("never")), closed),
         gate,
         ToolOffers(gate, UNLIMITED.tools, Guards()),
         supervisor,
         Estimation(),
         recent_turns=1,
         summaries=SummaryRules(),
-        rules=UNLIMITED,
+        rules=rules,
         telemetry=SilentTelemetry(),
     )
     return await admission.admit(SCOPE, SendCommand(target=ChatId(uuid4()), content=content), a_key())
 
 
-def _in_force(model: ModelSpec) -> LiveCatalogue:
-    catalogue = LiveCatalogue((model,), NOW)
-    catalogue.accept((model,), 1, NOW)
+def _in_force(*models: ModelSpec) -> LiveCatalogue:
+    catalogue = LiveCatalogue(models, NOW)
+    catalogue.accept(models, 1, NOW)
     return catalogue
 
 
@@ -122,3 +127,74 @@ async def test_a_question_too_long_to_be_priced_is_too_long() -> None:
     wasteful = EstimationBudgets(bytes_per_token_conservative=1, safety_margin_pct=200)
     with pytest.raises(InputTooLong):
         await _admitted(_in_force(replace(MODEL, estimation_budgets=wasteful)), "x" * (MOST_TOKENS // 3 + 1))
+
+
+WITH_SPARE = replace(MODEL, fallback_model="spare")
+SPARE = replace(DEARER, id="spare", provider_id="other")
+SOON, LATER = timedelta(seconds=3), timedelta(seconds=8)
+
+
+def _limited_to(credits_micro: int) -> QuotaRules:
+    limit = TierLimits(limit_daily_credits_micro=credits_micro, limit_monthly_credits_micro=UNLIMITED_MICRO)
+    return QuotaRules(defaults=Limits(total=limit))
+
+
+async def test_a_model_with_a_fallback_holds_what_the_dearer_of_both_costs() -> None:
+    alone = await _admitted(_in_force(MODEL), "Hello")
+    both = await _admitted(_in_force(WITH_SPARE, SPARE), "Hello")
+    assert isinstance(alone, Admitted)
+    assert isinstance(both, Admitted)
+    assert both.spare is not None
+    assert both.resolution.effective == WITH_SPARE
+    assert both.claim.hold.prices == alone.claim.hold.prices
+    assert both.spare.hold.prices.input_multiplier_micro == SPARE.input_tokens_credit_multiplier_micro
+    dearer_micro = alone.claim.hold.credits_micro + alone.claim.hold.estimated_input_tokens
+    assert both.claim.hold.credits_micro == both.spare.hold.credits_micro == dearer_micro
+
+
+async def test_who_cannot_pay_for_the_fallback_is_answered_without_one() -> None:
+    alone = await _admitted(_in_force(MODEL), "Hello")
+    assert isinstance(alone, Admitted)
+    hold = alone.claim.hold
+    admitted = await _admitted(_in_force(WITH_SPARE, SPARE), "Hello", rules=_limited_to(hold.credits_micro))
+    assert isinstance(admitted, Admitted)
+    assert (admitted.spare, admitted.claim.hold) == (None, hold)
+
+
+@pytest.mark.parametrize("spare", [replace(SPARE, enabled=False), replace(SPARE, max_input_tokens=1), None])
+async def test_a_fallback_that_cannot_answer_is_none(spare: ModelSpec | None) -> None:
+    models = (WITH_SPARE,) if spare is None else (WITH_SPARE, spare)
+    admitted = await _admitted(_in_force(*models), "Hello")
+    assert isinstance(admitted, Admitted)
+    assert admitted.spare is None
+
+
+async def test_a_fallback_that_is_switched_off_after_the_gates_is_not_offered_any_more() -> None:
+    catalogue = _in_force(WITH_SPARE, SPARE)
+    admitted = await _admitted(catalogue, "Hello")
+    assert isinstance(admitted, Admitted)
+    assert admitted.spare is not None
+    assert admitted.spare.is_offered()
+    catalogue.accept((WITH_SPARE, replace(SPARE, enabled=False)), 2, NOW)
+    assert not admitted.spare.is_offered()
+
+
+@pytest.mark.parametrize(
+    ("models", "closed", "wait"),
+    [
+        ((MODEL,), {"test": SOON}, SOON),
+        ((MODEL,), {"other": SOON}, None),
+        ((WITH_SPARE, SPARE), {"test": SOON}, None),
+        ((WITH_SPARE, SPARE), {"other": SOON}, None),
+        ((WITH_SPARE, SPARE), {"test": LATER, "other": SOON}, SOON),
+    ],
+)
+async def test_only_where_no_model_takes_calls_a_send_is_refused(
+    models: tuple[ModelSpec, ...], closed: Mapping[str, timedelta], wait: timedelta | None
+) -> None:
+    if wait is None:
+        assert isinstance(await _admitted(_in_force(*models), "Hello", closed=closed), Admitted)
+        return
+    with pytest.raises(ProviderUnavailable) as refused:
+        await _admitted(_in_force(*models), "Hello", closed=closed)
+    assert refused.value.retry_after == wait

@@ -1,7 +1,9 @@
 from datetime import timedelta
 from typing import Any
 
-from domain.catalogue.models import EstimationBudgets, ModelSpec
+from msgspec.structs import replace
+
+from domain.catalogue.models import EstimationBudgets, ModelSpec, Tier
 from domain.providers.request import Deadlines, Purpose
 from infra.catalogue.validation import validate_catalogue
 from infra.providers.settings import ProviderKind
@@ -61,3 +63,19 @@ def test_every_fault_is_found_at_once() -> None:
 
 def test_a_mock_name_means_nothing_to_another_provider() -> None:
     assert faults(model(provider_id="cloud", provider_model_id="mock-len0x")) == []
+
+
+def test_a_fallback_is_another_model_of_the_same_tier_that_answers_chats_and_leads_nowhere_back() -> None:
+    def with_fallback(*others: ModelSpec) -> list[str]:
+        return faults(model(fallback_model="b"), *others)
+
+    plain = model(id="b", is_default=False)
+    wrong = ["models.a.fallback_model"]
+    assert with_fallback(plain) == []
+    assert with_fallback() == wrong
+    assert with_fallback(replace(plain, tier=Tier.PREMIUM)) == wrong
+    assert with_fallback(replace(plain, purposes=(Purpose.TITLE,))) == wrong
+    assert with_fallback(replace(plain, fallback_model="a")) == [*wrong, "models.b.fallback_model"]
+    assert faults(model(fallback_model="a")) == wrong
+    into_a_circle = replace(plain, fallback_model="c"), replace(plain, id="c", fallback_model="b")
+    assert with_fallback(*into_a_circle) == ["models.b.fallback_model", "models.c.fallback_model"]
