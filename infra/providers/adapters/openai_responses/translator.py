@@ -1,7 +1,7 @@
 """Responses events to ours: pure, and never raises for anything a remote sends."""
 
-from collections.abc import Callable, Mapping
-from typing import ClassVar, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Final, TypeAlias
 
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ReasoningDelta, ToolName, Usage
@@ -28,7 +28,13 @@ from infra.providers.sse_decoder import DONE, Frame
 from infra.providers.text_repair import TextRepair
 
 _TEXT = "response.output_text.delta"
+_REFUSAL = "response.refusal.delta"
+_THOUGHTS = {"response.reasoning_text.delta", "response.reasoning_summary_text.delta"}
 _ITEM_DONE = "response.output_item.done"
+_ANNOTATION = "response.output_text.annotation.added"
+_ARGUMENTS = "response.function_call_arguments.delta"
+_SIGNS_OF_LIFE = {"response.created", "response.queued", "response.in_progress"}
+_ERROR = "error"
 _ENDS = {"completed", "incomplete", "failed", "cancelled"}
 _INCOMPLETE = {"max_output_tokens": Finish.LENGTH, "content_filter": Finish.CONTENT_FILTER}
 _CALLS = {
@@ -43,6 +49,10 @@ _TOOL_EVENTS: Final[Mapping[str, tuple[ToolName, str]]] = {
     for state in ("in_progress", "searching", "interpreting", "completed")
 }
 _TERMINALS: Final[Mapping[str, str]] = {f"response.{end}": end for end in _ENDS}
+_PIECES: Final = frozenset({_TEXT, _REFUSAL, *_THOUGHTS})
+_KNOWN: Final = frozenset(
+    {*_PIECES, *_TOOL_EVENTS, *_TERMINALS, *_SIGNS_OF_LIFE, _ITEM_DONE, _ANNOTATION, _ARGUMENTS, _ERROR}
+)
 
 Members: TypeAlias = dict[str, object]
 
@@ -84,25 +94,41 @@ class ResponsesTranslator:
         return [*self._held(), Failed(failure=failure, usage=self._counted())]
 
     def _on_event(self, frame: Frame, piece: Piece) -> list[ProviderEvent]:
-        name = piece.type if piece.type and self._knows(piece.type) else frame.event
-        if name in self._PIECES:
-            return self._settle() + self._PIECES[name](self, piece)
-        if self._knows(name):
+        name = piece.type if piece.type in _KNOWN else frame.event
+        if name in _PIECES:
+            return self._settle() + self._on_piece(name, piece)
+        if name in _KNOWN:
             members = read_members(frame.data, self._anomalies)
             settled = [] if name == _ITEM_DONE else self._settle()
             return settled + self._on_members(name, members)
         told = [] if name else self._nameless(piece, frame)
         return self._settle() + told
 
-    def _knows(self, name: str) -> bool:
-        return name in self._PIECES or name in self._EVENTS or name in _TOOL_EVENTS or name in _TERMINALS
+    def _on_piece(self, name: str, piece: Piece) -> list[ProviderEvent]:
+        if name in _THOUGHTS:
+            return self._think(piece)
+        self._answer.refused = self._answer.refused or name == _REFUSAL
+        return self._say(piece)
 
     def _on_members(self, name: str, members: Members) -> list[ProviderEvent]:
         if name in _TERMINALS:
             return self._terminal(_TERMINALS[name], members)
         if name in _TOOL_EVENTS:
             return self._on_tool(*_TOOL_EVENTS[name], members)
-        return self._EVENTS[name](self, members)
+        if name == _ITEM_DONE:
+            return self._item_done(members)
+        if name == _ANNOTATION:
+            return self._answer.annotate(mapping(members.get("annotation")), piece_of(members).place)
+        if name == _ERROR:
+            return self._error(members)
+        self._note(name, members)
+        return []
+
+    def _note(self, name: str, members: Members) -> None:
+        if name == _ARGUMENTS:
+            self._functions.gather(text(members.get("item_id")), text(members.get("delta")))
+        else:
+            self._identify(mapping(members.get("response")) or members)
 
     def _nameless(self, piece: Piece, frame: Frame) -> list[ProviderEvent]:
         """A frame without an event line, whose `type` is no event's: the class of an error, a future event, or none."""
@@ -116,10 +142,6 @@ class ResponsesTranslator:
     def _say(self, piece: Piece) -> list[ProviderEvent]:
         return self._answer.say(piece.delta, piece.place) if piece.delta else []
 
-    def _refuse(self, piece: Piece) -> list[ProviderEvent]:
-        self._answer.refused = True
-        return self._say(piece)
-
     def _think(self, piece: Piece) -> list[ProviderEvent]:
         return self._thoughts(self._reasoning.feed(piece.delta)) if piece.delta else []
 
@@ -127,20 +149,9 @@ class ResponsesTranslator:
         self._thought = self._thought or bool(thought)
         return [ReasoningDelta(thought)] if thought else []
 
-    def _alive(self, members: Members) -> list[ProviderEvent]:
-        self._identify(mapping(members.get("response")) or members)
-        return []
-
     def _identify(self, response: Members) -> None:
         self._remote_id = remote_name(response.get("id")) or self._remote_id
         self._remote_model = remote_name(response.get("model")) or self._remote_model
-
-    def _annotate(self, members: Members) -> list[ProviderEvent]:
-        return self._answer.annotate(mapping(members.get("annotation")), piece_of(members).place)
-
-    def _gather(self, members: Members) -> list[ProviderEvent]:
-        self._functions.gather(text(members.get("item_id")), text(members.get("delta")))
-        return []
 
     def _item_done(self, members: Members) -> list[ProviderEvent]:
         item = mapping(members.get("item"))
@@ -224,19 +235,3 @@ class ResponsesTranslator:
 
     def _counted(self) -> Usage | None:
         return counted(self._usage, self._anomalies, spoke=self._answer.spoke or self._thought)
-
-    _PIECES: ClassVar[Mapping[str, Callable[["ResponsesTranslator", Piece], list[ProviderEvent]]]] = {
-        _TEXT: _say,
-        "response.refusal.delta": _refuse,
-        "response.reasoning_text.delta": _think,
-        "response.reasoning_summary_text.delta": _think,
-    }
-    _EVENTS: ClassVar[Mapping[str, Callable[["ResponsesTranslator", Members], list[ProviderEvent]]]] = {
-        "response.created": _alive,
-        "response.queued": _alive,
-        "response.in_progress": _alive,
-        "response.output_text.annotation.added": _annotate,
-        "response.function_call_arguments.delta": _gather,
-        _ITEM_DONE: _item_done,
-        "error": _error,
-    }
