@@ -213,6 +213,10 @@ def test_reasons_to_finish(stream: bytes, finish: Finish) -> None:
         (terminal("failed", error=7), FailureKind.SERVER_ERROR),
         (sent({"type": "response.failed", "code": "server_overloaded"}), FailureKind.OVERLOADED),
         (sent({"type": "response.failed", "response": None, "error": {"code": "429"}}), FailureKind.RATE_LIMITED),
+        (
+            sent({"type": "response.failed", "response": {"id": "r"}, "error": {"code": "429"}}),
+            FailureKind.RATE_LIMITED,
+        ),
         (terminal("cancelled"), FailureKind.SERVER_ERROR),
         (terminal(status="cancelled"), FailureKind.SERVER_ERROR),
         (terminal(status="failed", error={"code": "insufficient_quota"}), FailureKind.ACCOUNT_EXHAUSTED),
