@@ -9,7 +9,10 @@ from domain.tools.calls import ToolCalls
 
 
 class ToolMeter:
-    """`limits` names the tools that have one. `exceeded` is the tool that was called once too often."""
+    """`limits` names the tools that have one; only their calls are booked.
+
+    `exceeded` is the tool that was called once too often.
+    """
 
     def __init__(self, limits: Mapping[ToolName, int]) -> None:
         self._limits: Final = limits
@@ -31,8 +34,9 @@ class ToolMeter:
 
     @property
     def completed(self) -> ToolCalls:
+        """The calls that ended, of those that are booked."""
         return ToolCalls(
             file_search=self.dones[ToolName.FILE_SEARCH],
             web_search=self.dones[ToolName.WEB_SEARCH],
             code_interpreter=self.dones[ToolName.CODE_INTERPRETER],
-        )
+        ).only(self._limits)

@@ -50,11 +50,16 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolSet(msgspec.Struct, frozen=True, kw_only=True):
-    """`allowance` is how often each attached tool may be called; `exhausted` are those left out for want of calls."""
+    """`allowance` is how often each attached tool may be called; `exhausted` are those left out for want of calls.
+
+    `refused` are those not attached that must not be called either. A tool that a server uses on its own account, and
+    that nobody could have offered it, is not among them.
+    """
 
     tools: tuple[RequestTool, ...] = ()
     allowance: ToolCalls = NO_CALLS
     exhausted: frozenset[Tool] = frozenset()
+    refused: frozenset[Tool] = frozenset()
 
     @property
     def names(self) -> frozenset[Tool]:
@@ -67,8 +72,8 @@ class ToolSet(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def limits(self) -> Mapping[ToolName, int]:
-        """After so many calls the next one ends the turn. Of a metered tool that is not attached that is the first."""
-        return {ToolName(name): self.allowance.of(name) for name in _METERED | self.names}
+        """After so many calls the next one ends the turn; of a refused tool that is the first."""
+        return {ToolName(name): self.allowance.of(name) for name in self.refused | self.names}
 
 
 def offered(model: ModelSpec, can: Capabilities, occasion: Occasion) -> ToolSet:
@@ -80,7 +85,13 @@ def offered(model: ModelSpec, can: Capabilities, occasion: Occasion) -> ToolSet:
         tools=tuple(attached.values()),
         allowance=occasion.left.only(attached),
         exhausted=frozenset(wanted.keys() - attached.keys()),
+        refused=frozenset(_could_be_called(can) | occasion.withheld) & _METERED - attached.keys(),
     )
+
+
+def _could_be_called(can: Capabilities) -> set[Tool]:
+    carried = {Tool.WEB_SEARCH: can.web_search, Tool.CODE_INTERPRETER: can.code_interpreter}
+    return {tool for tool, is_carried in carried.items() if is_carried}
 
 
 def _file_search(model: ModelSpec, can: Capabilities, occasion: Occasion) -> FileSearch | None:

@@ -9,7 +9,7 @@ import signal
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import anyio
@@ -37,6 +37,7 @@ SHORT_LEASE: Final = {
     "MINI_CHAT_TURN_REAPER_INTERVAL": "300ms",
     "MINI_CHAT_DEADLINE_INTER_TOKEN": "3s",
     "MINI_CHAT_QUOTA_TOTAL_DAILY_MICRO": str(10**15),
+    "MINI_CHAT_QUOTA_WEB_SEARCH_DAILY": "32767",
     "MINI_CHAT_QUOTA_TOTAL_MONTHLY_MICRO": str(10**16),
 }
 ALL_END_WITHIN_S: Final = 30
@@ -55,6 +56,13 @@ REPLIES: Final[Mapping[str, Reply]] = {
     "throttled": refusal(429, {"error": {"message": "slowly"}}),
     "too long": refusal(400, {"error": {"message": "too long", "code": "context_length_exceeded"}}),
 }
+
+SEARCHERS: Final[Mapping[str, str]] = {"careful": "mock-itl20-len5-tool2", "eager": "mock-itl10-len5-tool3"}
+SEARCHING: Final = [
+    {"id": name, "provider_id": "scripted", "provider_model_id": script, "tool_support": {"web_search": True}}
+    for name, script in SEARCHERS.items()
+]
+"""One keeps to the two searches of a message, the other does not."""
 
 pytestmark = pytest.mark.timeout(120 + TURNS)
 
@@ -109,7 +117,9 @@ class Soak:
 
     async def _one_turn(self, client: Client) -> None:
         on_disconnect = self._chance.choice(["cancel", "continue"])
-        async with client.opened(model="remote", on_disconnect=on_disconnect) as response:
+        model = self._chance.choice(["remote", "remote", *SEARCHERS])
+        wishes: dict[str, Any] = {"web_search": {"enabled": True}} if model in SEARCHERS else {}
+        async with client.opened(model=model, on_disconnect=on_disconnect, **wishes) as response:
             chat_id = response.headers.get("X-Chat-Id")
             match self._chance.choice(["read", "read", "leave", "leave early", "cancel"]):
                 case "leave early":
@@ -141,7 +151,7 @@ async def test_after_turns_of_every_ending_the_books_are_right(tmp_path: Path, d
     chance = seeded("soak")
     soak = Soak(chance)
     async with RandomUpstream(chance) as upstream:
-        env = settings(database, {"quick": "mock-len3"}, upstream) | SHORT_LEASE
+        env = settings(database, {"quick": "mock-len3"}, upstream, *SEARCHING) | SHORT_LEASE
         async with anyio.create_task_group() as work:
             for index in range(SERVERS):
                 work.start_soon(soak.keep_alive, index, tmp_path, env)

@@ -39,7 +39,11 @@ JOB_CHECKS: Final = {
                 turn.state, turn.billing_outcome, turn.settlement, turn.usage_source, turn.effective_model)
            OR (coalesce((event.body #>> '{usage,input_tokens}')::bigint, 0),
                 coalesce((event.body #>> '{usage,output_tokens}')::bigint, 0))
-            IS DISTINCT FROM (turn.input_tokens, turn.output_tokens))""",
+            IS DISTINCT FROM (turn.input_tokens, turn.output_tokens)
+           OR ((event.body #>> '{tool_calls,web_search}')::integer,
+                (event.body #>> '{tool_calls,code_interpreter}')::integer,
+                (event.body #>> '{tool_calls,file_search}')::integer)
+            IS DISTINCT FROM (turn.web_search_calls, turn.code_interpreter_calls, turn.file_search_calls))""",
     "audit_event_without_its_turn": """
         SELECT event.id FROM mini_chat.audit_events event LEFT JOIN mini_chat.chat_turns turn
             ON turn.tenant_id = event.tenant_id AND turn.id = event.turn_id

@@ -69,6 +69,8 @@ PLANTED: Final = (
     "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{usage,input_tokens}', '1')",
     "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{effective_model}', '\"another\"')",
     "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{capped}', 'true')",
+    "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{tool_calls,web_search}', '1')",
+    "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{tool_calls,file_search}', '1')",
     "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{billing_outcome}', '\"failed\"')",
     "UPDATE mini_chat.audit_events SET turn_id = gen_random_uuid() WHERE event_type = 'turn_completed'",
     "UPDATE mini_chat.audit_events SET body = body - 'tenant_id' WHERE event_type = 'turn_completed'",

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from itertools import chain, repeat
 from typing import Any, Final
 
 import anyio
@@ -58,7 +59,7 @@ WEB, FILE, CODE = ToolName.WEB_SEARCH, ToolName.FILE_SEARCH, ToolName.CODE_INTER
 COMPLETED: Final = Completed(finish=Finish.STOP, usage=Usage(input_tokens=11, output_tokens=2))
 
 
-def calling(*tools: ToolName, then: ProviderEvent = COMPLETED) -> FunctionProvider:
+def calling(*tools: ToolName) -> Play:
     """Says a word, calls the tools one after the other, and ends."""
 
     async def play(request: ProviderRequest) -> AsyncIterator[Sequence[ProviderEvent]]:
@@ -66,9 +67,9 @@ def calling(*tools: ToolName, then: ProviderEvent = COMPLETED) -> FunctionProvid
         for number, tool in enumerate(tools):
             yield [ToolStart(str(number), tool)]
             yield [ToolDone(str(number), tool)]
-        yield [then]
+        yield [COMPLETED]
 
-    return FunctionProvider(play, CARRIES_ALL)
+    return play
 
 
 def stuck() -> FunctionProvider:
@@ -81,7 +82,13 @@ def stuck() -> FunctionProvider:
     return FunctionProvider(play, CARRIES_ALL)
 
 
-def able(play: Play) -> FunctionProvider:
+def able(*plays: Play) -> FunctionProvider:
+    """Plays one after the other, the last of them for ever."""
+    left = chain(plays, repeat(plays[-1]))
+
+    def play(request: ProviderRequest) -> AsyncIterator[Sequence[ProviderEvent]]:
+        return next(left)(request)
+
     return FunctionProvider(play, CARRIES_ALL)
 
 
@@ -188,7 +195,7 @@ async def test_many_searches_at_once_hold_what_the_day_has_left_and_no_more(data
 
 async def test_a_day_without_searches_refuses_only_who_would_search(database: Database) -> None:
     unable = replace(MODEL, id="unable", provider_model_id="unable", is_default=False)
-    telemetry, provider = CountingTelemetry(), calling(WEB)
+    telemetry, provider = CountingTelemetry(), able(calling(WEB), saying("Rain."))
     async with running_engine(
         database.dsn,
         provider,
@@ -202,7 +209,6 @@ async def test_a_day_without_searches_refuses_only_who_would_search(database: Da
         assert refused.value.members == {"quota_scope": "web_search"}
         assert refused.value.detail == "The web searches of today are used up."
         assert refused.value.retry_after is not None
-        provider._play = saying("Rain.")
         assert isinstance((await told(engine))[-1], Done)
         await rows(database, "UPDATE mini_chat.chats SET model = 'unable'")
         (chat_id,) = (row["id"] for row in await rows(database, "SELECT id FROM mini_chat.chats LIMIT 1"))
@@ -212,7 +218,7 @@ async def test_a_day_without_searches_refuses_only_who_would_search(database: Da
 
 
 async def test_code_that_may_not_run_again_today_is_left_out_in_silence(database: Database) -> None:
-    telemetry, provider = CountingTelemetry(), calling(CODE)
+    telemetry, provider = CountingTelemetry(), able(calling(CODE), saying("I cannot."))
     async with running_engine(
         database.dsn,
         provider,
@@ -223,7 +229,6 @@ async def test_code_that_may_not_run_again_today_is_left_out_in_silence(database
     ) as engine:
         await told(engine)
         assert await calls(database) == {"code_interpreter_calls": 1}
-        provider._play = saying("I cannot.")
         assert isinstance((await told(engine))[-1], Done)
     offered = [[type(tool) for tool in request.tools] for request in provider.requests]
     assert offered == [[FileSearch, CodeInterpreter], [FileSearch]]
@@ -239,7 +244,7 @@ async def test_one_call_too_many_ends_the_turn_and_keeps_what_was_said(
     database: Database, tool: ToolName, allowed: int, code: str
 ) -> None:
     telemetry = CountingTelemetry()
-    provider = calling(*[tool] * (allowed + 1))
+    provider = able(calling(*[tool] * (allowed + 1)))
     async with running_engine(database.dsn, provider, models=(ABLE,), files=FILES, telemetry=telemetry) as engine:
         events = await told(engine, web_search=True)
     *_, last = events
@@ -259,7 +264,7 @@ async def test_one_call_too_many_ends_the_turn_and_keeps_what_was_said(
 
 
 async def test_a_tool_that_was_not_offered_may_not_be_called_once(database: Database) -> None:
-    async with running_engine(database.dsn, calling(WEB), models=(ABLE,)) as engine:
+    async with running_engine(database.dsn, able(calling(WEB)), models=(ABLE,)) as engine:
         *_, last = await told(engine)
     assert isinstance(last, TurnError)
     assert last.code == "web_search_calls_exceeded"
@@ -267,8 +272,18 @@ async def test_a_tool_that_was_not_offered_may_not_be_called_once(database: Data
     await audited(database)
 
 
+async def test_what_a_server_searches_on_its_own_account_is_shown_and_not_booked(database: Database) -> None:
+    provider = FunctionProvider(calling(*[WEB] * 3))
+    async with running_engine(database.dsn, provider, models=(ABLE,)) as engine:
+        events = await told(engine, web_search=True)
+    assert len([event for event in events if isinstance(event, Tool)]) == 6
+    assert isinstance(events[-1], Done)
+    assert await calls(database) == {}
+    await audited(database)
+
+
 async def test_one_search_of_files_too_many_is_the_end_of_the_answer(database: Database) -> None:
-    async with running_engine(database.dsn, calling(*[FILE] * 3), models=(ABLE,), files=FILES) as engine:
+    async with running_engine(database.dsn, able(calling(*[FILE] * 3)), models=(ABLE,), files=FILES) as engine:
         *_, last = await told(engine)
     assert isinstance(last, Done)
     assert last.finish_reason == Finish.TOOL_LIMIT
@@ -337,7 +352,7 @@ async def switched_off(database: Database, tool: ToolName) -> None:
 
 @pytest.mark.parametrize("column", ["web_search_held", "code_interpreter_held"])
 async def test_calls_that_nobody_holds_any_more_are_given_back(database: Database, column: str) -> None:
-    async with running_engine(database.dsn, calling(WEB), models=(ABLE,)) as engine:
+    async with running_engine(database.dsn, able(calling(WEB)), models=(ABLE,)) as engine:
         await told(engine, web_search=True)
         await rows(database, f"UPDATE mini_chat.quota_buckets SET {column} = 3")  # noqa: S608 - our own names
         await audit_holds(engine)

@@ -23,8 +23,15 @@ def test_a_tool_without_a_limit_may_be_called_again_and_again() -> None:
 
 
 def test_only_calls_that_ended_are_completed() -> None:
-    meter = ToolMeter({})
+    meter = ToolMeter(dict.fromkeys(ToolName, 9))
     for tool in (ToolName.WEB_SEARCH, ToolName.FILE_SEARCH, ToolName.FILE_SEARCH):
         meter.start(tool)
     meter.done(ToolName.FILE_SEARCH)
     assert meter.completed == ToolCalls(file_search=1)
+
+
+def test_calls_of_a_tool_without_a_limit_are_counted_and_not_booked() -> None:
+    meter = ToolMeter({})
+    meter.start(ToolName.WEB_SEARCH)
+    meter.done(ToolName.WEB_SEARCH)
+    assert (meter.dones[ToolName.WEB_SEARCH], meter.completed) == (1, ToolCalls())

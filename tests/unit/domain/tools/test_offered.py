@@ -11,7 +11,7 @@ from domain.providers.events import ToolName
 from domain.providers.request import CodeInterpreter, FileSearch, WebSearch
 from domain.switches.models import Tool
 from domain.tools.calls import ToolCalls
-from domain.tools.offered import ChatFiles, Occasion, ToolSet, offered
+from domain.tools.offered import ChatFiles, Occasion, offered
 
 FILES: Final = ChatFiles(store_id="store", only=("a",), spreadsheets=("sheet",))
 LEFT: Final = ToolCalls(file_search=2, web_search=3, code_interpreter=10)
@@ -90,9 +90,21 @@ def test_file_search_is_limited_and_not_held() -> None:
         Capabilities(file_search=True),
         Occasion(web_search=False, left=LEFT, files=FILES),
     )
-    assert tools.held == ToolCalls()
-    assert tools.limits == {ToolName.FILE_SEARCH: 2, ToolName.WEB_SEARCH: 0, ToolName.CODE_INTERPRETER: 0}
+    assert (tools.held, tools.limits) == (ToolCalls(), {ToolName.FILE_SEARCH: 2})
 
 
-def test_a_tool_by_the_day_that_is_not_attached_may_not_be_called_once() -> None:
-    assert ToolSet().limits == {ToolName.WEB_SEARCH: 0, ToolName.CODE_INTERPRETER: 0}
+METERED = (Tool.WEB_SEARCH, Tool.CODE_INTERPRETER)
+
+
+@pytest.mark.parametrize("tool", METERED)
+@pytest.mark.parametrize(("carried", "withheld"), [(True, False), (True, True), (False, True)])
+def test_a_tool_that_could_have_been_offered_or_is_switched_off_may_not_be_called_once(
+    tool: Tool, carried: bool, withheld: bool
+) -> None:
+    occasion = Occasion(web_search=False, withheld=frozenset({tool} if withheld else ()), left=LEFT)
+    limits = offered(a_model(EVERYTHING), Capabilities(**{tool: carried}), occasion).limits
+    assert limits == {ToolName(tool): 0}
+
+
+def test_a_tool_that_a_server_uses_on_its_own_account_has_no_limit() -> None:
+    assert offered(a_model(EVERYTHING), Capabilities(), Occasion(web_search=True, left=LEFT)).limits == {}
