@@ -54,6 +54,7 @@ from domain.limits.turn_caps import TurnCaps
 from domain.messages.service import MessageService
 from domain.operations.dead_letters import DeadLetterWatch
 from domain.operations.service import JobAdministration
+from domain.providers.pseudonyms import Pseudonymiser
 from domain.quotas.administration import QuotaAdministration
 from domain.quotas.charges import ChargeService
 from domain.quotas.hold_audit import HoldAuditor
@@ -106,7 +107,8 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     """The whole process, closed. Raises Mistakes for settings that only show here to be unusable."""
     clock, policy, telemetry = SystemClock(), Policy(), _telemetry(settings.telemetry)
     owner = OwnerId(uuid7(clock.now()))
-    keys_refused = Bell()
+    keys_refused, keys = Bell(), cursor_keys(settings, env)
+    pseudonymiser = Pseudonymiser(keys.current)
     providers, models, source = _models(settings, env, clock, telemetry, keys_refused)
     listed = LiveCatalogue(models, clock.now())
     pools = open_pools(settings.database, database_url)
@@ -153,7 +155,17 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             rules,
             telemetry,
         ),
-        Opening(begin, supervisor, enforcement, providers, owner, turn.lease, TurnCaps(quotas, telemetry), clock),
+        Opening(
+            begin,
+            supervisor,
+            enforcement,
+            providers,
+            owner,
+            turn.lease,
+            TurnCaps(quotas, telemetry),
+            pseudonymiser,
+            clock,
+        ),
         rates,
         clock,
         telemetry,
@@ -191,7 +203,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             policy=policy,
             rates=rates,
             caution=_caution(settings, verifier, clock, telemetry),
-            cursors=Cursors(cursor_keys(settings, env)),
+            cursors=Cursors(keys),
             drain=drain,
             checks={**readiness_checks(pools, board, listed, providers, dead_letters), **messages.checks},
             limits=BodyLimits(max_bytes=settings.http.max_body_bytes, stall=settings.http.body_idle_timeout),

@@ -1,4 +1,6 @@
-"""The keys that sign cursors: from the configuration, or made by a development machine for itself."""
+"""The keys of a deployment, which sign cursors and hide ids: from the configuration, or made by a development machine
+for itself.
+"""
 
 from collections.abc import Mapping
 

@@ -12,6 +12,7 @@ from domain.ids import uuid7
 from domain.providers.collecting import ProviderResult, complete
 from domain.providers.errors import ProviderFailure
 from domain.providers.ports import Providers
+from domain.providers.pseudonyms import Pseudonymiser
 from domain.providers.request import ProviderRequest
 from domain.scope import AccessScope
 from domain.system_calls.choosing import SystemModels
@@ -47,6 +48,7 @@ class SystemCalls:
         budgets: Estimation,
         daily_limit_micro: int,
         tolerance_pct: int,
+        pseudonymiser: Pseudonymiser,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
@@ -56,6 +58,7 @@ class SystemCalls:
         self._budgets = budgets
         self._daily_limit_micro = daily_limit_micro
         self._tolerance_pct = tolerance_pct
+        self._pseudonymiser = pseudonymiser
         self._clock = clock
         self._telemetry = telemetry
 
@@ -65,7 +68,7 @@ class SystemCalls:
         Raises SystemCallRefused where the day's credits are used up, SystemCallFailed, ServiceUnavailable.
         """
         call = await self._charged(scope, order)
-        result = await self._said(order, call)
+        result = await self._said(scope, order, call)
         settled = settled_call(call, result, order.model, self._budgets, self._tolerance_pct)
         if isinstance(result.end, ProviderFailure):
             async with self._begin(scope) as tx:
@@ -88,7 +91,7 @@ class SystemCalls:
             raise SystemCallRefused(RefusedFor.EXHAUSTED)
         return call_of(estimate, order.model, day, self._budgets)
 
-    async def _said(self, order: SystemOrder, call: SystemCall) -> ProviderResult:
+    async def _said(self, scope: AccessScope, order: SystemOrder, call: SystemCall) -> ProviderResult:
         model = order.model
         span = self._telemetry.span(
             SpanName.PROVIDER,
@@ -108,6 +111,7 @@ class SystemCalls:
                 max_output_tokens=call.hold.max_output_tokens,
                 params=model.api_params,
                 deadlines=model.deadlines,
+                pseudonyms=self._pseudonymiser.of(scope, order.chat_id),
                 traceparent=entered.trace.traceparent(),
             )
             return await complete(self._providers.for_provider(model.provider_id), request, order.deadline)

@@ -17,6 +17,7 @@ from domain.errors import ServiceUnavailable
 from domain.ids import ChatId, MessageId, OwnerId, TurnId, uuid7
 from domain.limits.turn_caps import TurnCaps
 from domain.providers.ports import Providers
+from domain.providers.pseudonyms import Pseudonymiser
 from domain.providers.request import ProviderRequest, Purpose
 from domain.scope import AccessScope
 from domain.streaming.channel import Receiver
@@ -51,6 +52,7 @@ class Opening:
         owner: OwnerId,
         lease: timedelta,
         caps: TurnCaps,
+        pseudonymiser: Pseudonymiser,
         clock: Clock,
     ) -> None:
         self._begin = begin
@@ -60,6 +62,7 @@ class Opening:
         self._owner = owner
         self._lease = lease
         self._caps = caps
+        self._pseudonymiser = pseudonymiser
         self._clock = clock
 
     async def open(self, scope: AccessScope, admitted: Admitted, trace: TraceContext) -> tuple[ChatId, Receiver] | None:
@@ -169,6 +172,7 @@ class Opening:
             tools=tools.tools,
             max_tool_calls=model.max_tool_calls,
             deadlines=model.deadlines,
+            pseudonyms=self._pseudonymiser.of(brief.scope, brief.chat_id),
             traceparent=brief.trace.traceparent(),
         )
 

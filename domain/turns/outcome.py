@@ -69,8 +69,14 @@ def result_of(closing: Closing, budgets: Estimation, rules: QuotaRules, clock: C
         retryable=_is_retryable(closing.ending, state),
         retry_after_ms=closing.ending.retry_after_ms if isinstance(closing.ending, Broke) else None,
         upstream_closed_ms=closing.upstream_closed_ms,
-        remote_id=transcript.remote_id and transcript.remote_id[:_MAX_REMOTE_ID_CHARS],
+        remote_id=_kept_id(transcript.remote_id),
     )
+
+
+def _kept_id(remote_id: str | None) -> str | None:
+    """One that no row could hold must not keep the turn from its end."""
+    is_sound = remote_id is not None and len(remote_id) <= _MAX_REMOTE_ID_CHARS and remote_id.isprintable()
+    return remote_id if is_sound else None
 
 
 def reported_usage(closing: Closing) -> Usage | None:

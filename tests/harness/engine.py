@@ -18,6 +18,7 @@ from domain.limits.rates import Quotas, Rates
 from domain.limits.turn_caps import TurnCaps
 from domain.messages.service import MessageService
 from domain.providers.ports import Provider
+from domain.providers.pseudonyms import Pseudonymiser
 from domain.quotas.models import QuotaRules
 from domain.streaming.channel import Reader
 from domain.streaming.events import Done, Numbered
@@ -58,6 +59,7 @@ from tests.fakes.limits import unlimited
 from tests.fakes.providers import OneProvider
 
 RULES = QuotaRules()
+PSEUDONYMISER = Pseudonymiser(b"a key of the tests")
 SUMMARIES = SummaryRules()
 MODEL = ModelSpec(id="test-model", provider_id="test", provider_model_id="remote", is_default=True)
 
@@ -236,7 +238,7 @@ def _assembled(
                 rules=rules,
                 telemetry=telemetry,
             ),
-            Opening(begin, supervisor, enforcement, providers, owner, lease, caps, clock),
+            Opening(begin, supervisor, enforcement, providers, owner, lease, caps, PSEUDONYMISER, clock),
             rates,
             clock,
             telemetry,

@@ -19,7 +19,7 @@ from infra.postgres.policy_reader import PostgresPolicyReader
 from infra.postgres.transaction import TransactionLimits
 from infra.postgres.unit_of_work import PostgresUnitOfWork
 from tests.fakes.providers import OneProvider
-from tests.harness.engine import MODEL, FixedCatalogue
+from tests.harness.engine import MODEL, PSEUDONYMISER, FixedCatalogue
 
 PLENTY_MICRO = 10**12
 NOTHING_CONFIGURED: Mapping[SystemTask, str] = {}
@@ -54,6 +54,7 @@ async def system_desk(
         Estimation(),
         daily_limit_micro,
         110,
+        PSEUDONYMISER,
         clock,
         telemetry or SilentTelemetry(),
     )
