@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from infra.postgres.unusable import DatabaseUnusable
 
 OLDEST_VERSION: Final = "0013"
-NEWEST_VERSION: Final = "0013"
+NEWEST_VERSION: Final = "0014"
 
 GLOBAL_TABLES: Final = frozenset(
     {

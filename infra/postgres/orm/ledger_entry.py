@@ -30,6 +30,13 @@ class LedgerEntryRow(TenantRow):
             text("id DESC"),
             postgresql_where=text("kind = 'settle' AND usage_source <> 'unknown'"),
         ),
+        Index(
+            "ix_ledger_time",
+            "tenant_id",
+            "created_at",
+            postgresql_using="brin",
+            postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("gen_random_uuid()"))

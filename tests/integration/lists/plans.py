@@ -88,7 +88,7 @@ async def plans_of(
     sent = await _sent(dsn, scope, read)
     async with connected(dsn) as service, acting_for(service, scope.tenant_id):
         await service.execute(f"SET LOCAL plan_cache_mode = {mode}")
-        return [await _explained(service, statement, values) for statement, values in sent]
+        return [await explained(service, statement, values) for statement, values in sent]
 
 
 async def _sent(
@@ -110,7 +110,8 @@ async def _sent(
     return sent
 
 
-async def _explained(service: asyncpg.Connection, statement: str, values: Sequence[object]) -> Plan:
+async def explained(service: asyncpg.Connection, statement: str, values: Sequence[object]) -> Plan:
+    """Of a statement as the service sends it, run once."""
     await service.execute(f"PREPARE page AS {statement}")
     call = f"EXECUTE page({', '.join(map(_literal, values))})" if values else "EXECUTE page"
     found = await service.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {call}")

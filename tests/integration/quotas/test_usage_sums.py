@@ -4,12 +4,16 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, permutations
 from typing import Any
+from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
+from sqlalchemy import event
 
 from domain.auth.policy import Policy
 from domain.chats.service import ChatDraft
 from domain.errors import Forbidden
+from domain.ids import TenantId
 from domain.pagination import Page, PageQuery, Position
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent, TextDelta, Usage
@@ -20,6 +24,8 @@ from infra.postgres.usage_sums import PostgresUsageSums
 from tests.fakes.providers import FunctionProvider
 from tests.harness.engine import Engine, a_user, read_all, running_engine
 from tests.harness.postgres import Database
+from tests.harness.rows import connected
+from tests.integration.lists.plans import explained
 from tests.integration.quotas.accounts import PREMIUM, STANDARD, audited, rows
 
 pytestmark = pytest.mark.postgres
@@ -34,6 +40,16 @@ LEDGER = {
     Grouping.MODEL: "model",
     Grouping.DAY: "(created_at AT TIME ZONE 'UTC')::date::text",
 }
+
+YEAR = """
+    INSERT INTO mini_chat.ledger_entries (tenant_id, kind, turn_id, chat_id, request_id, user_id, model, tier, outcome,
+        usage_source, input_tokens, output_tokens, credits_micro, tenant_bucket, period_day, period_month,
+        policy_version, created_at)
+    SELECT lpad((n % 50)::text, 32, '0')::uuid, 'settle', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(),
+        gen_random_uuid(), 'm', 'standard', 'completed', 'reported', 1, 1, 1, false, current_date, current_date, 1,
+        now() - (60000 - n) * interval '365 days' / 60000
+    FROM generate_series(1, 60000) n
+"""
 
 
 async def play(request: ProviderRequest) -> AsyncIterator[Sequence[ProviderEvent]]:
@@ -147,3 +163,27 @@ async def test_only_administrators_see_sums(engine: Engine) -> None:
         await UsageReports(sums_of(engine), Policy()).page(
             ACME, DAYS, PageQuery(limit=1, order=DAYS.shape.default_order)
         )
+
+
+async def test_a_span_reads_the_ledger_of_its_time(database: Database) -> None:
+    sent: list[tuple[str, Sequence[object]]] = []
+
+    def note(*arguments: Any) -> None:
+        _connection, _cursor, statement, values, *_ = arguments
+        if "ledger_entries" in statement:
+            sent.append((statement, values))
+
+    async with connected(database.superuser_dsn) as admin:
+        await admin.execute(f"SET session_replication_role = replica; {YEAR}")
+        await admin.execute("VACUUM (ANALYZE) mini_chat.ledger_entries")
+        async with running_engine(database.dsn, FunctionProvider(play)) as engine:
+            event.listen(engine.pools.requests.sync_engine, "before_cursor_execute", note)
+            now = datetime.now(UTC)
+            month = UsageSpan(start=now - timedelta(days=61), end=now - timedelta(days=31))
+            (tenants, one_tenant) = [
+                await page(engine, each) for each in (month, replace(month, tenant_id=TenantId(UUID(int=7))))
+            ]
+        assert (len(tenants.items), len(one_tenant.items)) == (50, 1)
+        for statement, values in sent:
+            plan = await explained(admin, statement, values)
+            assert plan.rows_read("ledger_entries") < 60_000 / 12 * 2, plan.text
