@@ -14,6 +14,7 @@ from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.citations import CitationList
 from infra.providers.frame_json import Undecodable, repaired_json
 from infra.providers.remote_error import RemoteError, read_error, verdict
+from infra.providers.remote_name import remote_name
 from infra.providers.sse_decoder import DONE, Frame
 
 _NAMES: Final = {
@@ -99,7 +100,7 @@ class MessagesTranslator:
     def _on_start(self, event: Event) -> list[UsageReport]:
         if event.message is None:
             return []
-        self._remote_id, self._remote_model = event.message.id, event.message.model
+        self._remote_id, self._remote_model = remote_name(event.message.id), remote_name(event.message.model)
         self._usage.begin(event.message.usage or {})
         usage = self._counted()
         return [] if usage is None else [UsageReport(usage)]
