@@ -106,6 +106,8 @@ async def test_a_web_search_shows_as_tool_events_and_its_sources_as_citations(
     )
     chat_id = await client.chat(model="open")
     stream = await client.told(chat_id, "When?", web_search={"enabled": True})
+    (tool,) = msgspec.json.decode(upstream.exchanges[-1].body)["tools"]
+    assert (tool["type"], tool["name"], tool["max_uses"]) == ("web_search_20250305", "web_search", 2)
     assert [frame.data for frame in stream.frames if frame.event == "tool"] == [
         {"phase": "start", "name": "web_search", "details": {}},
         {"phase": "done", "name": "web_search", "details": {}},

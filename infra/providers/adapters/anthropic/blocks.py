@@ -5,11 +5,12 @@ from typing import Final, TypeAlias
 import msgspec
 
 from domain.providers.events import Citation, CitationFound, FunctionCall, Span, ToolDone, ToolName, ToolStart
+from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.citations import MOST_CITATIONS, CitationList, web_citation
 from infra.providers.text_repair import TextRepair
 
-MOST_ARGUMENTS: Final = 64 * 1024
-"""Characters that a call may have; what is longer is cut one after it, so that nobody takes it for whole."""
+MOST_CALLS: Final = 16
+_MOST_ARGUMENTS: Final = 64 * 1024  # characters
 
 
 class TextBlock:
@@ -41,24 +42,26 @@ class CallBlock:
         self._name = name
         self._given = given
         self._parts: list[str] = []
-        self._room = MOST_ARGUMENTS + 1
+        self._room = _MOST_ARGUMENTS
 
     def start(self) -> ToolStart:
         details: dict[str, object] = {"index": self._number, "call_id": self._key, "name": self._name}
         return ToolStart(self._key, ToolName.FUNCTION_CALL, details)
 
     def add(self, part: str) -> None:
-        part = part[: self._room]
         self._room -= len(part)
-        self._parts.append(part)
+        if self._room >= 0:
+            self._parts.append(part)
 
-    def close(self) -> list[ToolDone | FunctionCall]:
+    def close(self, anomalies: Anomalies) -> list[ToolDone | FunctionCall]:
+        """The call is done; of one that grew beyond all bounds the engine is not asked."""
         arguments = self._arguments()
         details: dict[str, object] = {"call_id": self._key, "name": self._name, "arguments": arguments}
-        return [
-            ToolDone(self._key, ToolName.FUNCTION_CALL, details),
-            FunctionCall(key=self._key, name=self._name, arguments=arguments),
-        ]
+        done = ToolDone(self._key, ToolName.FUNCTION_CALL, details)
+        if self._room < 0:
+            anomalies[Anomaly.EXCESSIVE_TOOL_CALL] += 1
+            return [done]
+        return [done, FunctionCall(key=self._key, name=self._name, arguments=arguments)]
 
     def _arguments(self) -> str:
         repair = TextRepair()

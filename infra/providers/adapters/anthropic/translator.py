@@ -5,7 +5,7 @@ from typing import Final
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ToolName, Usage, UsageReport
 from domain.providers.request import Function, ProviderRequest
-from infra.providers.adapters.anthropic.blocks import CallBlock, OpenBlock, TextBlock
+from infra.providers.adapters.anthropic.blocks import MOST_CALLS, CallBlock, OpenBlock, TextBlock
 from infra.providers.adapters.anthropic.event import Block, Delta, Event, read_event
 from infra.providers.adapters.anthropic.running_usage import RunningUsage
 from infra.providers.adapters.anthropic.searches import Searches
@@ -63,9 +63,10 @@ class MessagesTranslator:
             event = read_event(frame.data, self._anomalies)
         except Undecodable:
             return self.on_failure(ProviderFailure(kind=FailureKind.BAD_RESPONSE, detail="undecodable frame"))
-        if event is None:
+        if event is None and frame.event != "error":
             self._anomalies[Anomaly.FRAME_NOT_OBJECT] += 1
             return []
+        event = event or Event()
         name = event.type if event.type in _NAMES else frame.event
         if name == "error" or (event.error and name not in _NAMES):
             return self._on_error(frame)
@@ -160,6 +161,9 @@ class MessagesTranslator:
         if block.name is None or block.name not in self._offered:
             self._anomalies[Anomaly.UNOFFERED_TOOL_CALL] += 1
             return []
+        if self._calls == MOST_CALLS:
+            self._anomalies[Anomaly.EXCESSIVE_TOOL_CALL] += 1
+            return []
         call = CallBlock(self._calls, block.name, block.input)
         self._calls += 1
         self._open[index] = call
@@ -168,7 +172,7 @@ class MessagesTranslator:
     def _close(self, index: int) -> list[ProviderEvent]:
         block = self._open.pop(index, None)
         if isinstance(block, CallBlock):
-            return [*block.close()]
+            return [*block.close(self._anomalies)]
         if block is None:
             return []
         rest = self._speech.pause()

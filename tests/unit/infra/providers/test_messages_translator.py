@@ -221,6 +221,7 @@ def test_each_reason_to_stop_has_its_finish(reason: str, finish: Finish) -> None
         (sent({"type": "error"}), FailureKind.SERVER_ERROR),
         (sent({}, "error"), FailureKind.SERVER_ERROR),
         (sent({"error": "boom"}), FailureKind.SERVER_ERROR),
+        (b'event: error\ndata: "boom"\n\n', FailureKind.SERVER_ERROR),
         (sent({"type": "error", "error": 7}, "message_stop"), FailureKind.SERVER_ERROR),
         (b"data: {oops\n\n", FailureKind.BAD_RESPONSE),
         (b'data: {"index":NaN}\n\n', FailureKind.BAD_RESPONSE),
@@ -445,11 +446,23 @@ def test_arguments_are_gathered_and_repaired(pieces: list[str], given: object, a
     assert [event.arguments for event in events if isinstance(event, FunctionCall)] == [arguments]
 
 
-def test_endless_arguments_are_cut_where_nobody_takes_them_for_whole() -> None:
+def test_of_a_call_beyond_all_bounds_the_engine_is_not_asked() -> None:
     piece = delta(type="input_json_delta", partial_json="x" * 1_000)
-    stream = opened(call("t", "weather", {})) + piece * 100 + closed() + ending("tool_use", output_tokens=3)
-    (called,) = (event for event in translated(stream)[0] if isinstance(event, FunctionCall))
-    assert len(called.arguments) == 64 * 1024 + 1
+    stream = (
+        opened(call("t", "weather", {})) + piece * 100 + closed() + ending("tool_use", input_tokens=4, output_tokens=3)
+    )
+    start, done, _ = translated(stream)[0]
+    assert isinstance(start, ToolStart)
+    assert isinstance(done, ToolDone)
+    assert len(str(done.details["arguments"])) == 65_000
+    assert translated(stream)[1] == {Anomaly.EXCESSIVE_TOOL_CALL: 1}
+
+
+def test_no_answer_calls_without_end() -> None:
+    calls = b"".join(opened(call("t", "weather", {}), index) + closed(index) for index in range(20))
+    events, anomalies = translated(calls + ending("tool_use", input_tokens=4, output_tokens=3))
+    assert sum(isinstance(event, FunctionCall) for event in events) == 16
+    assert anomalies == {Anomaly.EXCESSIVE_TOOL_CALL: 4}
 
 
 @pytest.mark.parametrize(("rest", "whole"), [(ending("tool_use", output_tokens=3), True), (b"", False)])
