@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-import msgspec
-
 from api.rest.callers import Caution
+from api.rest.chats.titles import TitleController
 from api.rest.client_address import TrustedProxies
 from api.rest.cursor import Cursors
 from api.rest.jobs.controller import JobController
@@ -24,27 +23,22 @@ from api.rest.turns.live import LiveTurnController
 from api.rest.turns.status import TurnStatusController
 from api.streaming.response import KeepAlive
 from app.authentication import token_verifier
-from app.catalogue_file import CatalogueFile, FixedSource
-from app.config_layers import Mistakes
 from app.database import open_pools, transaction_limits
 from app.drain import DrainSwitch
 from app.exports import build_sinks
 from app.jobs import background
 from app.messaging import messaging
-from app.periodic import Bell
+from app.model_access import model_access
 from app.policy_watch import PolicyWatch
 from app.readiness import readiness_checks
 from app.runtime import Runtime
 from app.settings import Settings, TelemetrySettings
 from app.signing_keys import cursor_keys
+from app.system_work import system_calls
 from domain.auth.policy import Policy
 from domain.catalogue.administration import CatalogueAdministration
-from domain.catalogue.live import LiveCatalogue
-from domain.catalogue.models import ModelSpec
-from domain.catalogue.ports import CatalogueSource
 from domain.catalogue.service import ModelService
 from domain.catalogue.switched import SwitchedCatalogue
-from domain.catalogue.upkeep import CatalogueUpkeep
 from domain.chats.service import ChatService
 from domain.clock import Clock, SystemClock
 from domain.ids import OwnerId, uuid7
@@ -63,9 +57,9 @@ from domain.quotas.usage_sums import UsageReports
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
 from domain.summaries.trigger import SummaryRules
-from domain.switches.board import Switchboard
 from domain.switches.service import SwitchService
 from domain.telemetry.ports import Telemetry
+from domain.titles.service import TitleService
 from domain.turns.admission import Admission
 from domain.turns.attaching import Attaching
 from domain.turns.books import TurnBooks
@@ -88,18 +82,13 @@ from domain.turns.switch_enforcement import SwitchEnforcement
 from domain.turns.switch_gate import SwitchGate
 from domain.turns.tool_offers import ToolOffers
 from infra.auth.remembered_tokens import RememberedTokens
-from infra.catalogue.validation import validate_catalogue
 from infra.local.rate_limiter import LocalRateLimiter
-from infra.postgres.catalogue_book import PostgresCatalogueBook
 from infra.postgres.cross_tenant import PostgresLeases
 from infra.postgres.held_buckets import PostgresHeldBuckets
 from infra.postgres.live_turns import PostgresLiveTurns
-from infra.postgres.policy_reader import PostgresPolicyReader
 from infra.postgres.repositories.events import EventKeeping
 from infra.postgres.unit_of_work import PostgresUnitOfWork
 from infra.postgres.usage_sums import PostgresUsageSums
-from infra.providers.defaults import defaults_from_environment
-from infra.providers.registry import InvalidProviders, ProviderRegistry, build_providers
 from infra.telemetry.tracing import telemetry_for
 
 
@@ -107,23 +96,19 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     """The whole process, closed. Raises Mistakes for settings that only show here to be unusable."""
     clock, policy, telemetry = SystemClock(), Policy(), _telemetry(settings.telemetry)
     owner = OwnerId(uuid7(clock.now()))
-    keys_refused, keys = Bell(), cursor_keys(settings, env)
-    pseudonymiser = Pseudonymiser(keys.current)
-    providers, models, source = _models(settings, env, clock, telemetry, keys_refused)
-    listed = LiveCatalogue(models, clock.now())
+    keys = cursor_keys(settings, env)
     pools = open_pools(settings.database, database_url)
     limits = transaction_limits(settings.database)
+    access = model_access(settings, env, Pseudonymiser(keys.current), pools, limits, clock, telemetry)
+    providers, listed, board = access.providers, access.listed, access.board
     sinks = build_sinks(settings, env, clock)
     keeping = EventKeeping(exported=sinks.streams, retention=settings.audit.retention)
     begin = PostgresUnitOfWork(pools.requests, limits, keeping)
     begin_reserved = PostgresUnitOfWork(pools.reserved, limits, keeping)
     begin_jobs = PostgresUnitOfWork(pools.background, limits, keeping)
     leases = PostgresLeases(pools.reserved, limits)
-    policy_reader = PostgresPolicyReader(pools.reserved, limits)
-    board = Switchboard(policy_reader)
-    upkeep = CatalogueUpkeep(
-        listed, source, PostgresCatalogueBook(pools.reserved, limits), policy_reader, clock, telemetry
-    )
+    calls = system_calls(settings, access, begin, clock, telemetry)
+    calls_of_jobs = system_calls(settings, access, begin_jobs, clock, telemetry)
     catalogue = SwitchedCatalogue(listed, board, clock)
     dead_letters = DeadLetterWatch(begin_jobs, clock, telemetry)
     turn = settings.turn
@@ -163,7 +148,8 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             owner,
             turn.lease,
             TurnCaps(quotas, telemetry),
-            pseudonymiser,
+            access.pseudonymiser,
+            settings.titles.mode,
             clock,
         ),
         rates,
@@ -182,7 +168,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     messages.inbox.on(LeaveTurn, mirrors.leave)
     messages.inbox.on(ShowEvents, followers.show)
     policy_watch = PolicyWatch(
-        settings.switches.poll_interval, board, upkeep, enforcement, supervisor, messages.broadcast, telemetry
+        settings.switches.poll_interval, board, access.upkeep, enforcement, supervisor, messages.broadcast, telemetry
     )
     messages.inbox.on(PolicyChanged, policy_watch.heard)
     live_turns = PostgresLiveTurns(pools.requests, limits, listed)
@@ -208,6 +194,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             checks={**readiness_checks(pools, board, listed, providers, dead_letters), **messages.checks},
             limits=BodyLimits(max_bytes=settings.http.max_body_bytes, stall=settings.http.body_idle_timeout),
             further_controllers=(
+                TitleController,
                 SendController,
                 CreateAndSendController,
                 TurnStatusController,
@@ -228,6 +215,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 "resuming": Resuming(attaching=attaching, keep_alive=keep_alive),
                 "cancellation": cancellation,
                 "statuses": TurnStatuses(begin, policy),
+                "titles": TitleService(begin, policy, calls, board, rates, clock),
                 "charges": ChargeService(begin, policy),
                 "quota_administration": QuotaAdministration(begin, policy, rules, clock),
                 "usage_reports": UsageReports(PostgresUsageSums(pools.requests, limits), policy),
@@ -235,7 +223,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
                 "removal": TurnRemoval(begin, policy, clock),
                 "live_turns": LiveTurnService(begin, live_turns, policy, cancellation, clock),
                 "administration": CatalogueAdministration(
-                    begin, policy, listed, source, upkeep, policy_watch.tell, clock
+                    begin, policy, listed, access.source, access.upkeep, policy_watch.tell, clock
                 ),
                 "jobs": JobAdministration(begin, policy, clock),
                 "switches": SwitchService(begin, policy, live_turns, policy_watch.tell, clock),
@@ -246,7 +234,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         drain=drain,
         pools=pools,
         providers=providers,
-        keys_refused=keys_refused,
+        keys_refused=access.keys_refused,
         supervisor=supervisor,
         followers=followers,
         mirrors=mirrors,
@@ -257,28 +245,8 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         hold_audit=HoldAuditor(PostgresHeldBuckets(pools.reserved, limits), begin_reserved, clock, telemetry),
         dead_letters=dead_letters,
         reaper=Reaper(leases, begin_reserved, owner, turn.lease, settings.estimation, rules, clock, telemetry),
-        background=background(settings, database_url, begin_jobs, sinks, telemetry),
+        background=background(settings, database_url, begin_jobs, sinks, calls_of_jobs, telemetry),
     )
-
-
-def _models(
-    settings: Settings, env: Mapping[str, str], clock: Clock, telemetry: Telemetry, keys_refused: Bell
-) -> tuple[ProviderRegistry, tuple[ModelSpec, ...], CatalogueSource]:
-    """What is configured; without models in the configuration, what the environment and the scripted models offer."""
-    found_providers, found_models = defaults_from_environment(env)
-    common = settings.deadline.for_calls()
-    models = settings.models or tuple(msgspec.structs.replace(each, deadlines=common) for each in found_models)
-    try:
-        providers = build_providers({**found_providers, **settings.providers}, env, clock, telemetry, keys_refused.ring)
-    except InvalidProviders as invalid:
-        raise Mistakes(tuple(invalid.faults)) from None
-    if settings.policy.catalog_file is not None:
-        file = CatalogueFile(settings.policy.catalog_file, common, providers.kinds)
-        return providers, file.load(), file
-    faults = validate_catalogue(models, providers.kinds)
-    if faults:
-        raise Mistakes(tuple(faults))
-    return providers, models, FixedSource(models)
 
 
 def _telemetry(telemetry: TelemetrySettings) -> Telemetry:

@@ -10,10 +10,13 @@ from app.exports import Sinks
 from app.settings import Settings
 from domain.audit.events import Stream
 from domain.audit.exporting import Exporting
-from domain.audit.ports import EventTx
-from domain.jobs.payloads import ExportAudit, ExportUsage, Job, queue_of
+from domain.jobs.payloads import ExportAudit, ExportUsage, Job, NameChat, queue_of
 from domain.jobs.retries import Retries
+from domain.system_calls.service import SystemCalls
 from domain.telemetry.ports import Telemetry
+from domain.titles.job import CALL_DEADLINE as NAMING_DEADLINE
+from domain.titles.job import NamingJob
+from domain.titles.ports import TitleTx
 from domain.unit_of_work import UnitOfWork
 from infra.jobs.handling import Work
 from infra.jobs.retention import Retention
@@ -21,6 +24,8 @@ from infra.jobs.runner import JobRunner, RunnerLimits, Tick
 
 EXPORT_RETRIES: Final = Retries(attempts=20, base=timedelta(seconds=1), longest=timedelta(minutes=10))
 """Enough for a sink that is down for an hour."""
+
+NAMING_RETRIES: Final = Retries(attempts=2, base=timedelta(seconds=10), longest=timedelta(seconds=10))
 
 HOURLY: Final = "7 * * * *"
 
@@ -31,8 +36,9 @@ _PATIENCE: Final = timedelta(seconds=10)
 class Handling:
     """A job, handed to the use case that does it."""
 
-    def __init__(self, exporting: Exporting) -> None:
+    def __init__(self, exporting: Exporting, naming: NamingJob) -> None:
         self._exporting = exporting
+        self._naming = naming
 
     async def handle(self, job: Job) -> None:
         match job:
@@ -40,6 +46,13 @@ class Handling:
                 await self._exporting.export(Stream.AUDIT, job.tenant_id, job.event_id)
             case ExportUsage():
                 await self._exporting.export(Stream.USAGE, job.tenant_id, job.event_id)
+            case NameChat():
+                await self._naming.do(job)
+
+    async def give_up(self, job: Job) -> None:
+        """What is left to do where no attempt is left, and nobody needs to be told."""
+        if isinstance(job, NameChat):
+            await self._naming.give_up(job)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +69,29 @@ class Background:
 
 
 def background(
-    settings: Settings, address: str, begin: UnitOfWork[EventTx], sinks: Sinks, telemetry: Telemetry, *ticks: Tick
+    settings: Settings,
+    address: str,
+    begin: UnitOfWork[TitleTx],
+    sinks: Sinks,
+    calls: SystemCalls,
+    telemetry: Telemetry,
+    *ticks: Tick,
 ) -> Background:
     """`address` is that of the service's own role, `begin` on connections that nobody else waits for."""
-    runner = _runner(settings, address, Exporting(begin, sinks.consumers), telemetry, *ticks)
-    return Background(sinks=sinks, runner=runner)
+    handling = Handling(Exporting(begin, sinks.consumers), NamingJob(begin, calls))
+    return Background(sinks=sinks, runner=_runner(settings, address, handling, telemetry, *ticks))
 
 
 def _runner(
-    settings: Settings, address: str, exporting: Exporting, telemetry: Telemetry, *further_ticks: Tick
+    settings: Settings, address: str, handling: Handling, telemetry: Telemetry, *further_ticks: Tick
 ) -> JobRunner:
     jobs = settings.jobs
-    export = Work(
-        handle=Handling(exporting).handle, retries=EXPORT_RETRIES, deadline=settings.exports.timeout + _PATIENCE
+    export = Work(handle=handling.handle, retries=EXPORT_RETRIES, deadline=settings.exports.timeout + _PATIENCE)
+    naming = Work(
+        handle=handling.handle,
+        retries=NAMING_RETRIES,
+        deadline=NAMING_DEADLINE + _PATIENCE,
+        give_up=handling.give_up,
     )
     limits = RunnerLimits(
         batch=jobs.batch,
@@ -82,7 +105,7 @@ def _runner(
     return JobRunner(
         address,
         limits,
-        {queue_of(kind): export for kind in (ExportAudit, ExportUsage)},
+        {queue_of(ExportAudit): export, queue_of(ExportUsage): export, queue_of(NameChat): naming},
         (retention, *further_ticks),
         telemetry,
     )

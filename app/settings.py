@@ -24,6 +24,7 @@ from domain.providers.request import Deadlines
 from domain.quotas.limits import LimitMicro, Limits, TierLimits
 from domain.quotas.models import QuotaRules
 from domain.summaries.trigger import SummaryRules
+from domain.titles.models import TitleMode
 from domain.tools.calls import ToolLimits
 from infra.auth.claims import ClaimNames
 from infra.providers.settings import ProviderSettings
@@ -101,8 +102,11 @@ class UserLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class TenantLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """But for `system_daily_credits_micro`, of which 0 admits nothing."""
+
     sends_per_minute: Quota = 6000
     max_running_turns: Quota = 1000
+    system_daily_credits_micro: LimitMicro = 50_000_000
 
 
 class AddressLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -312,6 +316,11 @@ class SummarySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return SummaryRules(enabled=self.enabled, threshold_pct=self.threshold_pct, keep_turns=self.keep_turns)
 
 
+class TitleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    mode: TitleMode = TitleMode.FIRST_LINE
+    model: str | None = None
+
+
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A deleted chat can be restored for `deleted_chats`; zero turns restoring off."""
 
@@ -451,6 +460,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     drain: DrainSettings = DrainSettings()
     context: ContextSettings = ContextSettings()
     summary: SummarySettings = SummarySettings()
+    titles: TitleSettings = TitleSettings()
     retention: RetentionSettings = RetentionSettings()
     estimation: Estimation = Estimation()
     quota: QuotaSettings = QuotaSettings()

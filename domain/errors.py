@@ -1,7 +1,8 @@
 """What can be refused, and the stable slug each refusal carries.
 
     DomainError(kind, code, sentence)
-    ├── InvalidRequest, InvalidModel, InvalidAttachment, InvalidTurnState    invalid
+    ├── InvalidRequest, InvalidModel, InvalidAttachment, InvalidTurnState,
+    │   ChatEmpty                                                            invalid
     ├── Unauthorized                                                         unauthenticated
     ├── Forbidden, FeatureNotLicensed                                        forbidden
     ├── ChatNotFound, TurnNotFound, ModelNotFound, TenantNotFound            not_found
@@ -111,6 +112,11 @@ class InvalidTurnState(DomainError):
 
     def __init__(self, turn_state: str) -> None:
         super().__init__(members={"turn_state": turn_state})
+
+
+class ChatEmpty(DomainError):
+    kind, code = Kind.INVALID, "chat_empty"
+    sentence = "There is no message yet that a title could be made of."
 
 
 class Unauthorized(DomainError):

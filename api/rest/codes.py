@@ -53,6 +53,7 @@ _SEND_AGAIN = "Send the message again, or use the retry route."
 ADVICE: Mapping[str, _Advice] = {
     "invalid_request": _Advice("Correct what `errors` names and send the request again."),
     "invalid_model": _Advice("Choose a model from GET /v1/models."),
+    "chat_empty": _Advice("Send a message first."),
     "invalid_attachment": _Advice("Send only ids of attachments of this chat that are ready, each once."),
     "images_disabled": _Advice("Send the message without images."),
     "web_search_disabled": _Advice("Send the message without web search."),

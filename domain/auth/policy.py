@@ -27,6 +27,7 @@ class Action(Enum):
     UPDATE_CHAT = "update_chat"
     DELETE_CHAT = "delete_chat"
     RESTORE_CHAT = "restore_chat"
+    GENERATE_TITLE = "generate_title"
     LIST_MESSAGES = "list_messages"
     SEND_MESSAGE = "send_message"
     CANCEL_TURN = "cancel_turn"
@@ -70,6 +71,7 @@ _WRITING = frozenset(
         Action.UPDATE_CHAT,
         Action.DELETE_CHAT,
         Action.RESTORE_CHAT,
+        Action.GENERATE_TITLE,
         Action.SEND_MESSAGE,
         Action.CANCEL_TURN,
         Action.RETRY_TURN,

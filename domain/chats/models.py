@@ -31,10 +31,14 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewChat(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user chooses when creating a chat; `title` is trimmed, `model` resolved and enabled."""
+    """What a user chooses when creating a chat; `title` is trimmed, `model` resolved and enabled.
+
+    `first_line` is what the chat is called where the user has given no title.
+    """
 
     model: str
     title: str | None = None
+    first_line: str | None = None
     is_temporary: bool = False
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
 

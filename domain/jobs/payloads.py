@@ -31,9 +31,17 @@ class SummariseThread(msgspec.Struct, frozen=True, kw_only=True, tag="thread_sum
     target_seq: int
 
 
-Job: TypeAlias = ExportAudit | ExportUsage | SummariseThread
+class NameChat(msgspec.Struct, frozen=True, kw_only=True, tag="chat_title"):
+    """Has a model name a chat whose first answer is there."""
 
-QUEUES = ("audit_export", "usage_export", "thread_summary")
+    tenant_id: TenantId
+    user_id: UserId
+    chat_id: ChatId
+
+
+Job: TypeAlias = ExportAudit | ExportUsage | SummariseThread | NameChat
+
+QUEUES = ("audit_export", "usage_export", "thread_summary", "chat_title")
 """A queue for each kind of job, named like its tag."""
 
 
@@ -41,6 +49,8 @@ def key_of(job: Job) -> str | None:
     """Among the jobs that wait or are being done, each key exists once: another one would do the same work."""
     if isinstance(job, SummariseThread):
         return f"{job.tenant_id}/{queue_of(job)}/{job.chat_id}/{job.covers_seq}"
+    if isinstance(job, NameChat):
+        return f"{job.tenant_id}/{queue_of(job)}/{job.chat_id}"
     return None
 
 

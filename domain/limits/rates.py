@@ -23,7 +23,7 @@ SENDS: Final = "sends"
 TENANT_SENDS: Final = "tenant-sends"
 ACTIVE_TURNS: Final = "active-turns"
 
-SENDING: Final = frozenset({Action.SEND_MESSAGE, Action.RETRY_TURN, Action.EDIT_TURN})
+SENDING: Final = frozenset({Action.SEND_MESSAGE, Action.RETRY_TURN, Action.EDIT_TURN, Action.GENERATE_TITLE})
 _GIVEN_BACK_WITHIN_S: Final = 1
 
 

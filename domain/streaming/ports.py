@@ -9,7 +9,7 @@ import msgspec
 from domain.catalogue.models import Tier
 from domain.catalogue.resolver import Resolution
 from domain.ids import ChatId, MessageId, RequestId, TurnId
-from domain.jobs.payloads import SummariseThread
+from domain.jobs.payloads import NameChat, SummariseThread
 from domain.providers.events import ToolName
 from domain.quotas.models import Hold
 from domain.scope import AccessScope
@@ -31,7 +31,7 @@ class TurnBrief(msgspec.Struct, frozen=True, kw_only=True):
     `started` is the clock's monotonic reading at which it was accepted; `epoch` fences every write of its owner;
     `tools` are those the model may use, and `tool_limits` how often: what is not named there has no limit.
     `recap_tokens` is the size of the summary in its prompt, if there is one, and `summary_due` what is to be summarised
-    once the turn has been answered.
+    once the turn has been answered; `title_due` is there if its chat is to be named then.
     """
 
     turn_id: TurnId
@@ -49,6 +49,7 @@ class TurnBrief(msgspec.Struct, frozen=True, kw_only=True):
     recap_tokens: int | None = None
     summary_due: SummariseThread | None = None
     tool_limits: Mapping[ToolName, int] = msgspec.field(default_factory=dict)
+    title_due: NameChat | None = None
 
     @property
     def facts(self) -> TurnFacts:

@@ -85,7 +85,7 @@ class Summarising:
             raise
 
     async def _renew(self, scope: AccessScope, job: SummariseThread, material: Material) -> None:
-        model = self._calls.models.choose(scope.tenant_id, SystemTask.SUMMARY, material.chat_model)
+        model = self._calls.model_for(scope.tenant_id, SystemTask.SUMMARY, material.chat_model)
         reach = self._reach(material, model)
         answer = await self._asked(scope, job.chat_id, model, reach)
         text = _usable(answer)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.audit.events import NewEvent
 from domain.catalogue.models import ModelSpec
 from domain.context.usage import ResolvedUsage
 from domain.ids import ChatId
@@ -86,8 +87,11 @@ class SettledCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SystemAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`settled` is to be entered by the transaction that stores what was made of the text, or drops it."""
+    """`event` is to be added and `settled` to be entered, in this order and once, by the transaction that stores what
+    was made of the text or drops it. The event's key is what keeps them from being entered twice.
+    """
 
     text: str
     finish: Finish
     settled: SettledCall
+    event: NewEvent

@@ -6,9 +6,9 @@ Whatever is killed in between leaves the estimate charged: the tenant's books ma
 low. The day's limit holds for estimates, so it is passed by no more than the tolerance of the calls under way.
 """
 
-from domain.catalogue.models import Estimation
+from domain.catalogue.models import Estimation, ModelSpec
 from domain.clock import Clock
-from domain.ids import uuid7
+from domain.ids import TenantId, uuid7
 from domain.providers.collecting import ProviderResult, complete
 from domain.providers.errors import ProviderFailure
 from domain.providers.ports import Providers
@@ -19,12 +19,12 @@ from domain.system_calls.choosing import SystemModels
 from domain.system_calls.models import (
     PURPOSES,
     RefusedFor,
-    SettledCall,
     SystemAnswer,
     SystemCall,
     SystemCallFailed,
     SystemCallRefused,
     SystemOrder,
+    SystemTask,
 )
 from domain.system_calls.ports import SystemCallTx
 from domain.system_calls.pricing import call_of, estimate_of, settled_call
@@ -35,10 +35,7 @@ from domain.unit_of_work import UnitOfWork
 
 
 class SystemCalls:
-    """`daily_limit_micro` is what a tenant may spend so in a day of UTC; 0 admits nothing.
-
-    `models` says which model an order should name.
-    """
+    """`daily_limit_micro` is what a tenant may spend so in a day of UTC; 0 admits nothing."""
 
     def __init__(
         self,
@@ -52,7 +49,7 @@ class SystemCalls:
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
-        self.models = models
+        self._models = models
         self._begin = begin
         self._providers = providers
         self._budgets = budgets
@@ -62,32 +59,38 @@ class SystemCalls:
         self._clock = clock
         self._telemetry = telemetry
 
+    def model_for(self, tenant_id: TenantId, task: SystemTask, chat_model: str) -> ModelSpec:
+        """What an order about a chat with this model should name. Raises SystemCallRefused, ServiceUnavailable."""
+        try:
+            return self._models.choose(tenant_id, task, chat_model)
+        except SystemCallRefused as refusal:
+            self._count(task, refusal.reason)
+            raise
+
     async def ask(self, scope: AccessScope, order: SystemOrder) -> SystemAnswer:
-        """The whole answer. `settle` must follow, in the transaction that stores what is made of it or drops it.
+        """The whole answer, which is still to be settled.
 
         Raises SystemCallRefused where the day's credits are used up, SystemCallFailed, ServiceUnavailable.
         """
         call = await self._charged(scope, order)
         result = await self._said(scope, order, call)
         settled = settled_call(call, result, order.model, self._budgets, self._tolerance_pct)
+        event = usage_event(scope.tenant_id, settled, self._clock.now())
         if isinstance(result.end, ProviderFailure):
             async with self._begin(scope) as tx:
-                await self._enter(tx, scope, settled)
-            self._count(order, "failed")
+                await tx.events.add(event)
+                await tx.system_credits.correct(settled)
+            self._count(order.task, "failed")
             raise SystemCallFailed(result.end)
-        self._count(order, "answered")
-        return SystemAnswer(text=result.text, finish=result.end, settled=settled)
-
-    async def settle(self, tx: SystemCallTx, scope: AccessScope, answer: SystemAnswer) -> None:
-        """Once for each answer: LostRace says that a transaction whose end was not heard of has done it."""
-        await self._enter(tx, scope, answer.settled)
+        self._count(order.task, "answered")
+        return SystemAnswer(text=result.text, finish=result.end, settled=settled, event=event)
 
     async def _charged(self, scope: AccessScope, order: SystemOrder) -> SystemCall:
-        estimate = estimate_of(order, uuid7(self._clock.now()), self.models.version, self._budgets)
+        estimate = estimate_of(order, uuid7(self._clock.now()), self._models.version, self._budgets)
         async with self._begin(scope) as tx:
             day = await tx.system_credits.charge(estimate, self._daily_limit_micro)
         if day is None:
-            self._count(order, RefusedFor.EXHAUSTED)
+            self._count(order.task, RefusedFor.EXHAUSTED)
             raise SystemCallRefused(RefusedFor.EXHAUSTED)
         return call_of(estimate, order.model, day, self._budgets)
 
@@ -116,10 +119,5 @@ class SystemCalls:
             )
             return await complete(self._providers.for_provider(model.provider_id), request, order.deadline)
 
-    async def _enter(self, tx: SystemCallTx, scope: AccessScope, settled: SettledCall) -> None:
-        # First, for its key is what keeps an answer from being settled twice.
-        await tx.events.add(usage_event(scope.tenant_id, settled, self._clock.now()))
-        await tx.system_credits.correct(settled)
-
-    def _count(self, order: SystemOrder, result: str) -> None:
-        self._telemetry.count(Counted.SYSTEM_CALLS, task=order.task.value, result=result)
+    def _count(self, task: SystemTask, result: str) -> None:
+        self._telemetry.count(Counted.SYSTEM_CALLS, task=task.value, result=result)

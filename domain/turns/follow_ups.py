@@ -10,9 +10,9 @@ from domain.turns.models import TurnResult, TurnState
 
 def follow_ups_of(brief: TurnBrief, result: TurnResult) -> tuple[Job, ...]:
     """None for an answer without text: later prompts do not show it."""
-    if result.state is not TurnState.COMPLETED or not result.text or brief.summary_due is None:
+    if result.state is not TurnState.COMPLETED or not result.text:
         return ()
-    return (brief.summary_due,)
+    return tuple(job for job in (brief.summary_due, brief.title_due) if job is not None)
 
 
 def count_follow_ups(telemetry: Telemetry, jobs: Sequence[Job]) -> None:

@@ -79,7 +79,10 @@ class TurnSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """What one read of a chat shows to a send: `revision` proves at the write that nothing has moved since."""
+    """What one read of a chat shows to a send: `revision` proves at the write that nothing has moved since.
+
+    `awaits_title`: no turn has been completed yet, and neither a user nor a model has named it.
+    """
 
     chat_id: ChatId
     model: str
@@ -87,6 +90,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     same_request: TurnSummary | None
     running_request_id: RequestId | None
     standing: Standing
+    is_untitled: bool = False
+    awaits_title: bool = False
 
 
 class Founding(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,11 +25,13 @@ from domain.streaming.fallback import Fallback
 from domain.streaming.ports import TurnBrief
 from domain.streaming.supervisor import TurnSupervisor
 from domain.telemetry.trace_context import TraceContext
+from domain.titles.models import TitleMode
 from domain.tools.offered import ToolSet
 from domain.turns.admission import Admitted
 from domain.turns.audit import events_of_opening
 from domain.turns.models import Fence, Gate, NewTurn, TurnKind, TurnState
 from domain.turns.mutations import ChangeCommand
+from domain.turns.naming import title_at_once, title_due
 from domain.turns.ports import TurnTx
 from domain.turns.spare import Spare
 from domain.turns.switch_enforcement import SwitchEnforcement
@@ -53,6 +55,7 @@ class Opening:
         lease: timedelta,
         caps: TurnCaps,
         pseudonymiser: Pseudonymiser,
+        titles: TitleMode,
         clock: Clock,
     ) -> None:
         self._begin = begin
@@ -63,6 +66,7 @@ class Opening:
         self._lease = lease
         self._caps = caps
         self._pseudonymiser = pseudonymiser
+        self._titles = titles
         self._clock = clock
 
     async def open(self, scope: AccessScope, admitted: Admitted, trace: TraceContext) -> tuple[ChatId, Receiver] | None:
@@ -102,12 +106,14 @@ class Opening:
 
     async def _inserted(self, tx: TurnTx, turn: NewTurn, admitted: Admitted) -> bool:
         place = admitted.place
+        title = None if self._titles is TitleMode.OFF else title_at_once(place, turn.content)
         if isinstance(place, NewChat):
             await tx.turns.queue_up()
-            self._caps.require_room(await tx.turns.open_in_new_chat(turn, place, self._lease))
+            named = replace(place, first_line=title)
+            self._caps.require_room(await tx.turns.open_in_new_chat(turn, named, self._lease))
             await tx.events.add(*events_of_opening(turn, admitted, self._clock.now()))
             return True
-        user_seq = await tx.turns.reserve_seq(place.chat_id, place.revision)
+        user_seq = await tx.turns.reserve_seq(place.chat_id, place.revision, title)
         if user_seq is None:
             return False
         if admitted.replaces is None:
@@ -178,6 +184,7 @@ class Opening:
 
     def _new_turn(self, scope: AccessScope, admitted: Admitted, trace: TraceContext) -> NewTurn:
         now, command, place = self._clock.now(), admitted.command, admitted.place
+        chat_id = place.chat_id if isinstance(place, Gate) else ChatId(uuid7(now))
         return NewTurn(
             kind=_kind_of(admitted),
             fingerprint=admitted.origin.fingerprint(),
@@ -189,7 +196,7 @@ class Opening:
             owner=self._owner,
             brief=TurnBrief(
                 turn_id=TurnId(uuid7(now)),
-                chat_id=place.chat_id if isinstance(place, Gate) else ChatId(uuid7(now)),
+                chat_id=chat_id,
                 scope=scope,
                 request_id=admitted.request_id,
                 message_id=MessageId(uuid7(now)),
@@ -203,6 +210,7 @@ class Opening:
                 tool_limits=admitted.tools.limits,
                 recap_tokens=admitted.recap_tokens,
                 summary_due=admitted.summary_due,
+                title_due=title_due(place, scope, chat_id) if self._titles is TitleMode.MODEL else None,
             ),
             plan_tokens=admitted.plan.estimated_tokens,
             turns_dropped=admitted.plan.turns_dropped,

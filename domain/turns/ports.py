@@ -50,8 +50,11 @@ class Turns(Protocol):
         """
         ...
 
-    async def reserve_seq(self, chat_id: ChatId, revision: int) -> int | None:
-        """Locks the chat row and allots two seqs, returning the first; None when the chat moved on or is gone."""
+    async def reserve_seq(self, chat_id: ChatId, revision: int, first_line: str | None = None) -> int | None:
+        """Locks the chat row and allots two seqs, returning the first; None when the chat moved on or is gone.
+
+        A chat without a title is called by the first line, if there is one.
+        """
         ...
 
     async def queue_up(self) -> None:

@@ -33,11 +33,15 @@ class DeadLetter(Exception):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done with the jobs of one queue, within `deadline` each."""
+    """What is done with the jobs of one queue, within `deadline` each.
+
+    `give_up` is done instead of a dead letter where the work can do without its job.
+    """
 
     handle: Handle
     retries: Retries
     deadline: timedelta
+    give_up: Handle | None = None
 
 
 class Attempts:
@@ -83,7 +87,8 @@ class Attempting(AbstractEntrypointExecutor):
     @override
     async def execute(self, job: PickedJob, context: Context) -> None:
         if self._work.retries.spent(job.attempts):
-            self._bury(job, "worker_lost")
+            await self._end(job, "worker_lost")
+            return
         scope, failed = self._attempts.begin(), None
         try:
             with scope:
@@ -92,9 +97,10 @@ class Attempting(AbstractEntrypointExecutor):
             self._attempts.end(scope)
         if scope.cancelled_caught:
             self._give_back(job, timedelta(0))
-        if failed is not None:
-            self._fail(job, failed)
-        self._count("done")
+        if failed is None:
+            self._count("done")
+        else:
+            await self._fail(job, failed)
 
     async def _traced(self, job: PickedJob) -> JobFailed | None:
         """Whatever the job does and logs belongs to one trace."""
@@ -128,13 +134,29 @@ class Attempting(AbstractEntrypointExecutor):
             return JobFailed("internal_error")
         return None
 
-    def _fail(self, job: PickedJob, failed: JobFailed) -> None:
+    async def _fail(self, job: PickedJob, failed: JobFailed) -> None:
         retries = self._work.retries
         if failed.permanent or retries.spent(job.attempts + 1):
-            self._bury(job, failed.code)
+            await self._end(job, failed.code)
+            return
         self._count("retried")
         pause = retries.pause(job.attempts, random.random(), failed.retry_after)  # noqa: S311 - jitter, not a secret
         raise RetryRequested(pause, failed.code) from None
+
+    async def _end(self, job: PickedJob, code: str) -> None:
+        if self._work.give_up is None or not await self._gave_up(job, self._work.give_up):
+            self._bury(job, code)
+        self._count("given_up")
+        _log.warning("job_given_up", extra={"queue": self._queue, "job_id": int(job.id), "error_code": code})
+
+    async def _gave_up(self, job: PickedJob, give_up: Handle) -> bool:
+        try:
+            with anyio.fail_after(self._work.deadline.total_seconds()):
+                await give_up(_decoder.decode(job.payload or b""))
+        except Exception:
+            _log.exception("job_not_given_up", extra={"queue": self._queue, "job_id": int(job.id)})
+            return False
+        return True
 
     def _bury(self, job: PickedJob, code: str) -> None:
         self._count("dead")

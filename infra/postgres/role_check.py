@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.postgres.unusable import DatabaseUnusable
 
-OLDEST_VERSION: Final = "0013"
-NEWEST_VERSION: Final = "0014"
+OLDEST_VERSION: Final = "0015"
+NEWEST_VERSION: Final = "0015"
 
 GLOBAL_TABLES: Final = frozenset(
     {

@@ -28,6 +28,7 @@ from infra.postgres.repositories.quotas import PostgresQuotas
 from infra.postgres.repositories.switches import PostgresSwitches
 from infra.postgres.repositories.system_credits import PostgresSystemCredits
 from infra.postgres.repositories.thread_summaries import PostgresThreadSummaries
+from infra.postgres.repositories.titles import PostgresTitles
 from infra.postgres.repositories.turn_changes import PostgresChanges
 from infra.postgres.repositories.turn_statuses import PostgresStatuses
 from infra.postgres.repositories.turns import PostgresTurns
@@ -57,6 +58,7 @@ class PostgresTransaction:
         self.hold_audit = PostgresHoldAudit(connection, scope)
         self.limits = PostgresQuotaLimits(connection, scope)
         self.quotas = PostgresQuotas(connection, scope)
+        self.titles = PostgresTitles(connection, scope)
         self.system_credits = PostgresSystemCredits(connection, scope)
         self.statuses = PostgresStatuses(connection, scope)
         self.summaries = PostgresThreadSummaries(connection, scope)

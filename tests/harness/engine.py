@@ -29,6 +29,7 @@ from domain.summaries.trigger import SummaryRules
 from domain.switches.board import Switchboard
 from domain.telemetry.ports import SilentTelemetry, Telemetry
 from domain.telemetry.trace_context import new_trace
+from domain.titles.models import TitleMode
 from domain.tools.offered import NO_FILES, ChatFiles
 from domain.turns.admission import Admission
 from domain.turns.books import TurnBooks
@@ -150,6 +151,7 @@ async def running_engine(
     telemetry: Telemetry | None = None,
     summaries: SummaryRules = SUMMARIES,
     files: ChatFiles = NO_FILES,
+    titles: TitleMode = TitleMode.FIRST_LINE,
 ) -> AsyncIterator[Engine]:
     pools = create_pools(
         dsn,
@@ -174,6 +176,7 @@ async def running_engine(
         telemetry or SilentTelemetry(),
         summaries,
         files,
+        titles,
     )
     try:
         await board.refresh()
@@ -201,6 +204,7 @@ def _assembled(
     telemetry: Telemetry,
     summaries: SummaryRules,
     files: ChatFiles,
+    titles: TitleMode,
 ) -> Engine:
     policy, budgets = Policy(), Estimation()
     owner, catalogue = OwnerId(uuid4()), FixedCatalogue(*models)
@@ -238,7 +242,7 @@ def _assembled(
                 rules=rules,
                 telemetry=telemetry,
             ),
-            Opening(begin, supervisor, enforcement, providers, owner, lease, caps, PSEUDONYMISER, clock),
+            Opening(begin, supervisor, enforcement, providers, owner, lease, caps, PSEUDONYMISER, titles, clock),
             rates,
             clock,
             telemetry,

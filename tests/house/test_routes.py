@@ -22,6 +22,7 @@ WRITING = {
     Action.UPDATE_CHAT,
     Action.DELETE_CHAT,
     Action.RESTORE_CHAT,
+    Action.GENERATE_TITLE,
     Action.SEND_MESSAGE,
     Action.CANCEL_TURN,
     Action.RETRY_TURN,
@@ -117,6 +118,7 @@ def test_sends_are_the_work_a_draining_process_refuses(routes: list[Route]) -> N
         "mini_chat.create_chat_and_send",
         "mini_chat.retry_turn",
         "mini_chat.edit_turn",
+        "mini_chat.generate_title",
     }
 
 

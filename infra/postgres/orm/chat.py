@@ -13,7 +13,8 @@ from infra.postgres.orm.base import TenantRow
 class ChatRow(TenantRow):
     """`last_seq` numbers its messages; `revision` grows with every change of its history.
 
-    `message_count` is kept by a trigger of the messages: whoever writes them need not count.
+    `message_count` is kept by a trigger of the messages: whoever writes them need not count. `title_source` is who made
+    the title: `user`, `first_line` of a message, or `model`.
     """
 
     __tablename__ = "chats"
@@ -48,6 +49,7 @@ class ChatRow(TenantRow):
     user_id: Mapped[UUID]
     model: Mapped[str]
     title: Mapped[str | None] = mapped_column(String(255))
+    title_source: Mapped[str | None]
     is_temporary: Mapped[bool]
     is_favorite: Mapped[bool] = mapped_column(server_default=text("false"))
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'::jsonb"))

@@ -20,6 +20,7 @@ from infra.postgres.list_columns import ListColumns
 from infra.postgres.orm.chat import ChatRow
 from infra.postgres.orm.message import MessageRow
 from infra.postgres.orm.turn import TurnRow
+from infra.postgres.repositories.titles import USERS_OWN
 from infra.postgres.scoping import live_chat, live_chats, of_tenant, restorable_chats
 from infra.postgres.sql_list import SqlList
 
@@ -68,6 +69,7 @@ class PostgresChats:
                 user_id=self._scope.user_id,
                 model=chat.model,
                 title=chat.title,
+                title_source=None if chat.title is None else USERS_OWN,
                 is_temporary=chat.is_temporary,
                 metadata_=chat.metadata,
             )
@@ -144,7 +146,7 @@ class PostgresChats:
 def _changed(change: ChatChange) -> dict[InstrumentedAttribute[Any], object]:
     values: dict[InstrumentedAttribute[Any], object] = {}
     if change.title is not None:
-        values |= {ChatRow.title: change.title, ChatRow.updated_at: func.now()}
+        values |= {ChatRow.title: change.title, ChatRow.title_source: USERS_OWN, ChatRow.updated_at: func.now()}
     if change.is_favorite is not None:
         values[ChatRow.is_favorite] = change.is_favorite
     if change.metadata is not None:

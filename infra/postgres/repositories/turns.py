@@ -86,6 +86,7 @@ from infra.postgres.repositories.cancellations import reason_of
 from infra.postgres.repositories.histories import HISTORY, history_of
 from infra.postgres.repositories.messages import MESSAGE_COLUMNS, message_of
 from infra.postgres.repositories.quotas import STANDING, standing_of
+from infra.postgres.repositories.titles import FIRST_LINE, IS_OPEN, USERS_OWN
 
 _MESSAGES_PER_TURN: Final = 2
 _FIRST_SEQ: Final = 1
@@ -97,6 +98,7 @@ def _bound(values: Mapping[str, object]) -> dict[str, object]:
 
 _Same = aliased(TurnRow, name="same_request")
 _Running = aliased(TurnRow, name="running")
+_Completed = aliased(TurnRow, name="completed")
 _Other = aliased(TurnRow, name="other")
 _Asked = aliased(MessageRow, name="asked")
 _Answered = aliased(MessageRow, name="answered")
@@ -110,6 +112,11 @@ def _message_of_turn(message: type[MessageRow], message_id: InstrumentedAttribut
     return and_(message.tenant_id == TurnRow.tenant_id, message.id == message_id)
 
 
+# The second half is looked up only where the first holds: for a chat that was named it costs nothing.
+_awaits_title = and_(
+    IS_OPEN,
+    not_(exists().where(_in_chat(_Completed), _Completed.state == TurnState.COMPLETED.value).correlate(ChatRow)),
+)
 _GATE: Final = Prepared(
     select(
         ChatRow.model,
@@ -119,6 +126,8 @@ _GATE: Final = Prepared(
         _Same.body_fingerprint,
         _Same.deleted_at,
         _Running.request_id.label("running_request_id"),
+        ChatRow.title.is_(None).label("is_untitled"),
+        _awaits_title.label("awaits_title"),
         *STANDING,
     )
     .outerjoin(_Same, and_(_in_chat(_Same), _Same.request_id == _b("request_id")))
@@ -140,10 +149,16 @@ _FOUNDING: Final = Prepared(
 _queued = func.pg_advisory_xact_lock(_b("queue", BigInteger()))
 _QUEUE_UP: Final = Prepared(select(_queued))
 
+_first_line = _b("first_line", Text())
 _RESERVE_SEQ: Final = Prepared(
     update(ChatRow)
     .where(OUR_LIVE_CHAT, ChatRow.revision == _b("seen_revision"))
     .values(
+        title=func.coalesce(ChatRow.title, _first_line),
+        title_source=case(
+            (and_(ChatRow.title.is_(None), _first_line.is_not(None)), literal_column(f"'{FIRST_LINE}'")),
+            else_=ChatRow.title_source,
+        ),
         last_seq=ChatRow.last_seq + _MESSAGES_PER_TURN,
         revision=ChatRow.revision + 1,
         updated_at=func.now(),
@@ -169,6 +184,7 @@ _founded = (
         id=_b("chat_id"),
         model=_b("selected_model"),
         title=_b("title"),
+        title_source=_b("title_source"),
         is_temporary=_b("is_temporary"),
         metadata_=_b("chat_metadata", JSONB()),
         last_seq=_MESSAGES_PER_TURN,
@@ -609,6 +625,8 @@ class PostgresTurns:
             same_request=None if row["id"] is None else _summary(row, chat_id, request_id),
             running_request_id=row["running_request_id"],
             standing=standing_of(row),
+            is_untitled=row["is_untitled"],
+            awaits_title=row["awaits_title"],
         )
 
     async def founding(self, request_id: RequestId) -> Founding:
@@ -622,8 +640,9 @@ class PostgresTurns:
         rows = await HISTORY.all(driver_of(self._connection), _bound({**self._ours, **bounds}))
         return history_of(rows)
 
-    async def reserve_seq(self, chat_id: ChatId, revision: int) -> int | None:
-        row = await self._one(_RESERVE_SEQ, chat_id=chat_id, seen_revision=revision, queue=self._queue)
+    async def reserve_seq(self, chat_id: ChatId, revision: int, first_line: str | None = None) -> int | None:
+        values = {"chat_id": chat_id, "seen_revision": revision, "first_line": first_line, "queue": self._queue}
+        row = await self._one(_RESERVE_SEQ, **values)
         return None if row is None else row["last_seq"] - _MESSAGES_PER_TURN + 1
 
     async def queue_up(self) -> None:
@@ -639,7 +658,8 @@ class PostgresTurns:
         opened = await self._one(
             _OPEN_IN_NEW_CHAT,
             **_opening(turn, _FIRST_SEQ, lease),
-            title=chat.title,
+            title=chat.title or chat.first_line,
+            title_source=_title_source(chat),
             is_temporary=chat.is_temporary,
             chat_metadata=json_text(chat.metadata),
         )
@@ -718,6 +738,12 @@ class PostgresTurns:
 def _running_turns(row: asyncpg.Record | None) -> RunningTurns:
     assert row is not None  # noqa: S101 - a count is always told
     return RunningTurns(of_user=row["of_user"], of_tenant=row["of_tenant"])
+
+
+def _title_source(chat: NewChat) -> str | None:
+    if chat.title is not None:
+        return USERS_OWN
+    return None if chat.first_line is None else FIRST_LINE
 
 
 def _opening(turn: NewTurn, user_seq: int, lease: timedelta) -> dict[str, object]:

@@ -66,6 +66,7 @@ def test_operations_have_the_documented_ids(document: dict[str, Any]) -> None:
         "PATCH /v1/chats/{chat_id}": "update_chat",
         "DELETE /v1/chats/{chat_id}": "delete_chat",
         "POST /v1/chats/{chat_id}/restore": "restore_chat",
+        "POST /v1/chats/{chat_id}/generate-title": "generate_title",
         "GET /v1/chats/{chat_id}/messages": "list_messages",
         "POST /v1/chats/{chat_id}/messages": "send_message",
         "POST /v1/chats/{chat_id}/messages:stream": "stream_message",

@@ -25,6 +25,7 @@ from domain.system_calls.models import (
     SystemOrder,
     SystemTask,
 )
+from domain.system_calls.ports import SystemCallTx
 from domain.telemetry.ports import Counted
 from domain.unit_of_work import LostRace
 from tests.fakes.providers import FunctionProvider, Play, saying
@@ -65,16 +66,21 @@ def reporting(usage: Usage | None) -> Play:
     return play
 
 
+async def settle(tx: SystemCallTx, answer: SystemAnswer) -> None:
+    await tx.events.add(answer.event)
+    await tx.system_credits.correct(answer.settled)
+
+
 async def asked(desk: Desk, scope: AccessScope = SCOPE) -> SystemAnswer:
     answer = await desk.calls.ask(scope, ORDER)
     async with desk.begin(scope) as tx:
-        await desk.calls.settle(tx, scope, answer)
+        await settle(tx, answer)
     return answer
 
 
 async def undone(desk: Desk, answer: SystemAnswer) -> None:
     async with desk.begin(SCOPE) as tx:
-        await desk.calls.settle(tx, SCOPE, answer)
+        await settle(tx, answer)
         raise ZeroDivisionError
 
 
@@ -238,5 +244,5 @@ async def test_an_answer_is_settled_once(database: Database) -> None:
         answer = await asked(desk)
         with pytest.raises(LostRace):
             async with desk.begin(SCOPE) as tx:
-                await desk.calls.settle(tx, SCOPE, answer)
+                await settle(tx, answer)
     await audited(database)

@@ -23,6 +23,7 @@ WRITING = {
     "update_chat",
     "delete_chat",
     "restore_chat",
+    "generate_title",
     "send_message",
     "cancel_turn",
     "retry_turn",
