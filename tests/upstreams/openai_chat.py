@@ -173,7 +173,8 @@ def _refused(asked: Asked) -> Reply | None:
     if asked.stream_options is not None and not asked.stream:
         return error(400, "Only streams have options.", param="stream_options")
     if sum(map(_tokens, asked.messages)) > WINDOW_TOKENS:
-        return error(400, "The messages do not fit.", code="context_length_exceeded", param="messages")
+        sentence = f"This model's maximum context length is {WINDOW_TOKENS} tokens."  # some clients know it by this
+        return error(400, sentence, code="context_length_exceeded", param="messages")
     return None
 
 
