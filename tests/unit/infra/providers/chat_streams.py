@@ -5,8 +5,10 @@ from typing import Final
 
 import msgspec
 
+from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import (
     Completed,
+    Failed,
     Finish,
     FunctionCall,
     ProviderEvent,
@@ -156,6 +158,44 @@ _GENERIC_PREOPENED = Recorded(
     ],
 )
 
+_GENERIC_ANYWHERE = Recorded(
+    flavour=Flavour.GENERIC,
+    think_tags=ThinkTags.ANYWHERE,
+    file="generic_anywhere.sse",
+    events=[
+        TextDelta("First, "),
+        ReasoningDelta("what now?"),
+        TextDelta("then <thinking> again."),
+        Completed(finish=Finish.LENGTH, remote_id="gen-17", remote_model="org/reasoner:free"),
+    ],
+)
+
+_VLLM_FAILS = Recorded(
+    flavour=Flavour.VLLM,
+    file="vllm_fails.sse",
+    events=[
+        TextDelta("Once upon"),
+        Failed(failure=ProviderFailure(kind=FailureKind.SERVER_ERROR, detail="status 500 InternalServerError")),
+    ],
+)
+
+_VLLM_FAILED_FLAT = Recorded(
+    flavour=Flavour.VLLM,
+    file="vllm_failed_flat.sse",
+    events=[
+        Failed(failure=ProviderFailure(kind=FailureKind.CONTEXT_LENGTH, detail="status 400 BadRequestError")),
+    ],
+)
+
+_LITELLM_THROTTLES = Recorded(
+    flavour=Flavour.LITELLM,
+    file="litellm_throttles.sse",
+    events=[
+        TextDelta("The"),
+        Failed(failure=ProviderFailure(kind=FailureKind.RATE_LIMITED, detail="status 429 throttling_error")),
+    ],
+)
+
 RECORDED: Final = {
     "OpenAI says something": _OPENAI_TEXT,
     "OpenAI calls functions": _OPENAI_CALLS,
@@ -165,4 +205,8 @@ RECORDED: Final = {
     "Ollama gives every call one index": _OLLAMA_CALLS,
     "LiteLLM counts in a chunk of its own": _LITELLM_TEXT,
     "a template opened the thinking": _GENERIC_PREOPENED,
+    "a model thinks in between": _GENERIC_ANYWHERE,
+    "vLLM fails in the middle": _VLLM_FAILS,
+    "an older vLLM refuses in the stream": _VLLM_FAILED_FLAT,
+    "LiteLLM passes a refusal on": _LITELLM_THROTTLES,
 }
