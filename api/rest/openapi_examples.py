@@ -177,16 +177,25 @@ _LIVE_TURN = {
     "owner_id": "0198c0de-0000-7a01-9d00-1b2c3d4e5f63",
     "owner_epoch": 1,
 }
-_SEND = {"content": "When is high tide?", "request_id": _REQUEST_ID, "on_disconnect": "cancel"}
+_SEND = {
+    "content": "When is high tide?",
+    "request_id": _REQUEST_ID,
+    "web_search": {"enabled": True},
+    "on_disconnect": "cancel",
+}
 _CREATE_AND_SEND = {**_SEND, "title": "Tides"}
 _PAGE_INFO = {"next_cursor": None, "prev_cursor": None, "limit": 20}
 
 EVENT_STREAM = (
     f'id: 1\nevent: stream_started\ndata: {{"request_id":"{_REQUEST_ID}",'
     f'"message_id":"{_MESSAGE_ID}","is_new_turn":true}}\n\n'
-    'id: 2\nevent: delta\ndata: {"type":"text","content":"High tide is "}\n\n'
-    'id: 3\nevent: delta\ndata: {"type":"text","content":"at 14:05."}\n\n'
-    'id: 4\nevent: done\ndata: {"usage":{"input_tokens":12,"output_tokens":9},'
+    'id: 2\nevent: tool\ndata: {"phase":"start","name":"web_search","details":{}}\n\n'
+    'id: 3\nevent: tool\ndata: {"phase":"done","name":"web_search","details":{}}\n\n'
+    'id: 4\nevent: delta\ndata: {"type":"text","content":"High tide is "}\n\n'
+    'id: 5\nevent: delta\ndata: {"type":"text","content":"at 14:05."}\n\n'
+    'id: 6\nevent: citations\ndata: {"items":[{"source":"web","title":"Tides","url":"https://example.org/tides",'
+    '"snippet":"High water at 14:05.","span":{"start":0,"end":22}}]}\n\n'
+    'id: 7\nevent: done\ndata: {"usage":{"input_tokens":12,"output_tokens":9},'
     '"effective_model":"mock-ttft300-itl15-len150","selected_model":"mock-ttft300-itl15-len150",'
     '"quota_decision":"allow","quota_warnings":[],"finish_reason":"stop",'
     '"timing":{"ttft_ms":300,"total_ms":435}}\n\n'

@@ -182,7 +182,7 @@ def test_streams_show_a_whole_stream(document: dict[str, Any]) -> None:
     assert frames.pop() == ""
     assert [re.fullmatch(r"id: (\d+)\nevent: (\w+)\ndata: (\{.*\})", frame) is not None for frame in frames] == [
         True
-    ] * 4
+    ] * 7
 
 
 def test_every_protected_route_tells_its_limits_and_when_to_come_back(document: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ from app.config_layers import Mistakes, env_name
 from app.config_schema import leaves_of
 from app.settings import AuthMode, Settings, load_settings
 from domain.catalogue.models import Tier
+from domain.context.tool_texts import FILE_SEARCH_GUARD
+from domain.tools.calls import ToolLimits
 from infra.providers.settings import ProviderKind
 
 JWT = {
@@ -282,3 +284,20 @@ def test_two_models_may_not_share_an_id_or_both_be_the_default() -> None:
         "models (settings.toml): two entries share an id",
         "models (settings.toml): two entries are the default",
     ]
+
+
+def test_a_guard_is_at_most_four_kibibytes_of_utf8() -> None:
+    assert loaded(context__web_search_guard="é" * 2_048).context.web_search_guard == "é" * 2_048
+    assert mistakes(context__file_search_guard="é" * 2_049) == [
+        "context.file_search_guard (--file_search_guard): must not be longer than 4096 bytes"
+    ]
+
+
+def test_a_guard_that_is_not_set_is_the_built_in_one_and_an_empty_one_says_nothing() -> None:
+    guards = loaded(context__web_search_guard="").context.guards()
+    assert (guards.web_search, guards.file_search) == ("", FILE_SEARCH_GUARD)
+
+
+def test_limits_of_tools_come_from_the_settings() -> None:
+    rules = loaded(quota__web_search_daily=9, quota__file_search_per_message=3).quota.rules()
+    assert rules.tools == ToolLimits(web_search_daily=9, file_search_per_message=3)

@@ -1,6 +1,7 @@
 """What each provider event leaves behind, and what readers get of it."""
 
 import itertools
+from collections.abc import Mapping
 
 import pytest
 from msgspec.structs import asdict
@@ -32,10 +33,14 @@ COMPLETED = Completed(finish=Finish.STOP, usage=USAGE)
 FAILED = Failed(failure=ProviderFailure(kind=FailureKind.OVERLOADED))
 
 
-def a_transcript(*, max_text_bytes: int = 1_000, exposes_reasoning: bool = False) -> Transcript:
+def a_transcript(
+    *, max_text_bytes: int = 1_000, exposes_reasoning: bool = False, tool_limits: Mapping[ToolName, int] | None = None
+) -> Transcript:
     """Its clock reads 100, 101, 102…"""
     readings = itertools.count(100)
-    return Transcript(lambda: float(next(readings)), max_text_bytes, exposes_reasoning=exposes_reasoning)
+    return Transcript(
+        lambda: float(next(readings)), max_text_bytes, exposes_reasoning=exposes_reasoning, tool_limits=tool_limits
+    )
 
 
 PUBLISHED: list[tuple[ProviderEvent, StreamEvent | None]] = [
@@ -78,6 +83,28 @@ def test_generated_bytes_are_utf8_and_count_hidden_reasoning_too() -> None:
     transcript.fold(ReasoningDelta("€"))
     transcript.fold(ToolStart("1", ToolName.WEB_SEARCH))
     assert transcript.generated_bytes == 7 + 3
+
+
+@pytest.mark.parametrize(
+    ("tool", "code"),
+    [
+        (ToolName.WEB_SEARCH, "web_search_calls_exceeded"),
+        (ToolName.CODE_INTERPRETER, "code_interpreter_calls_exceeded"),
+    ],
+)
+def test_a_call_too_many_is_not_shown_and_ends_with_its_code_and_what_was_used(tool: ToolName, code: str) -> None:
+    transcript = a_transcript(tool_limits={tool: 1})
+    transcript.fold(UsageReport(USAGE))
+    assert [transcript.fold(ToolStart(key, tool)) is not None for key in ("1", "2")] == [True, False]
+    assert transcript.ending == Broke(code=code, retryable=False, usage=USAGE)
+    assert transcript.fold(TextDelta("more")) is None
+
+
+@pytest.mark.parametrize("tool", [ToolName.FILE_SEARCH, ToolName.FUNCTION_CALL])
+def test_a_call_too_many_of_another_tool_is_the_end_of_the_answer(tool: ToolName) -> None:
+    transcript = a_transcript(tool_limits={tool: 0})
+    assert transcript.fold(ToolStart("1", tool)) is None
+    assert transcript.ending == Finished(finish=Finish.TOOL_LIMIT, usage=None)
 
 
 def test_citations_are_collected_in_order() -> None:
