@@ -53,6 +53,15 @@ TURN_CHECKS: Final = {
         SELECT message.id FROM mini_chat.messages message JOIN mini_chat.chats chat
             ON chat.tenant_id = message.tenant_id AND chat.id = message.chat_id
         WHERE message.seq > chat.last_seq""",
+    "summary_that_covers_a_removed_turn": """
+        SELECT turn.id FROM mini_chat.thread_summaries summary JOIN mini_chat.chat_turns turn
+            ON turn.tenant_id = summary.tenant_id AND turn.chat_id = summary.chat_id
+            AND turn.user_seq <= summary.covers_seq AND turn.deleted_at > summary.updated_at""",
+    "summary_that_ends_within_a_turn": """
+        SELECT summary.chat_id FROM mini_chat.thread_summaries summary LEFT JOIN mini_chat.chat_turns turn
+            ON turn.tenant_id = summary.tenant_id AND turn.chat_id = summary.chat_id
+            AND turn.user_seq = summary.covers_seq - 1 AND turn.state IN ('completed', 'cancelled')
+        WHERE summary.covers_seq > 0 AND turn.id IS NULL""",
     # In every legal configuration a lost turn has been ended by then.
     "running_turn_whose_lease_ran_out_long_ago": """
         SELECT id FROM mini_chat.chat_turns
