@@ -34,7 +34,7 @@ from app.readiness import readiness_checks
 from app.runtime import Runtime
 from app.settings import Settings, TelemetrySettings
 from app.signing_keys import cursor_keys
-from app.system_work import system_calls
+from app.system_work import summarising, system_calls
 from domain.auth.policy import Policy
 from domain.catalogue.administration import CatalogueAdministration
 from domain.catalogue.service import ModelService
@@ -56,7 +56,6 @@ from domain.quotas.service import QuotaService
 from domain.quotas.usage_sums import UsageReports
 from domain.streaming.models import StreamLimits
 from domain.streaming.supervisor import TurnSupervisor
-from domain.summaries.trigger import SummaryRules
 from domain.switches.service import SwitchService
 from domain.telemetry.ports import Telemetry
 from domain.titles.service import TitleService
@@ -109,6 +108,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
     leases = PostgresLeases(pools.reserved, limits)
     calls = system_calls(settings, access, begin, clock, telemetry)
     calls_of_jobs = system_calls(settings, access, begin_jobs, clock, telemetry)
+    summaries = summarising(settings, access, begin_jobs, calls_of_jobs, clock, telemetry)
     catalogue = SwitchedCatalogue(listed, board, clock)
     dead_letters = DeadLetterWatch(begin_jobs, clock, telemetry)
     turn = settings.turn
@@ -136,7 +136,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
             supervisor,
             settings.estimation,
             settings.context.recent_turns,
-            SummaryRules(enabled=False),
+            settings.summary.rules(),
             rules,
             telemetry,
         ),
@@ -245,7 +245,7 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         hold_audit=HoldAuditor(PostgresHeldBuckets(pools.reserved, limits), begin_reserved, clock, telemetry),
         dead_letters=dead_letters,
         reaper=Reaper(leases, begin_reserved, owner, turn.lease, settings.estimation, rules, clock, telemetry),
-        background=background(settings, database_url, begin_jobs, sinks, calls_of_jobs, telemetry),
+        background=background(settings, database_url, begin_jobs, sinks, calls_of_jobs, summaries, telemetry),
     )
 
 

@@ -10,8 +10,10 @@ from app.exports import Sinks
 from app.settings import Settings
 from domain.audit.events import Stream
 from domain.audit.exporting import Exporting
-from domain.jobs.payloads import ExportAudit, ExportUsage, Job, NameChat, queue_of
+from domain.jobs.payloads import ExportAudit, ExportUsage, Job, NameChat, SummariseThread, queue_of
 from domain.jobs.retries import Retries
+from domain.summaries.service import CALL_DEADLINE as SUMMARISING_DEADLINE
+from domain.summaries.service import Summarising
 from domain.system_calls.service import SystemCalls
 from domain.telemetry.ports import Telemetry
 from domain.titles.job import CALL_DEADLINE as NAMING_DEADLINE
@@ -27,6 +29,8 @@ EXPORT_RETRIES: Final = Retries(attempts=20, base=timedelta(seconds=1), longest=
 
 NAMING_RETRIES: Final = Retries(attempts=2, base=timedelta(seconds=10), longest=timedelta(seconds=10))
 
+SUMMARY_RETRIES: Final = Retries(attempts=3, base=timedelta(seconds=10), longest=timedelta(minutes=5))
+
 HOURLY: Final = "7 * * * *"
 
 _PATIENCE: Final = timedelta(seconds=10)
@@ -36,9 +40,10 @@ _PATIENCE: Final = timedelta(seconds=10)
 class Handling:
     """A job, handed to the use case that does it."""
 
-    def __init__(self, exporting: Exporting, naming: NamingJob) -> None:
+    def __init__(self, exporting: Exporting, naming: NamingJob, summarising: Summarising) -> None:
         self._exporting = exporting
         self._naming = naming
+        self._summarising = summarising
 
     async def handle(self, job: Job) -> None:
         match job:
@@ -48,6 +53,8 @@ class Handling:
                 await self._exporting.export(Stream.USAGE, job.tenant_id, job.event_id)
             case NameChat():
                 await self._naming.do(job)
+            case SummariseThread():
+                await self._summarising.summarise(job)
 
     async def give_up(self, job: Job) -> None:
         """What is left to do where no attempt is left, and nobody needs to be told."""
@@ -74,11 +81,12 @@ def background(
     begin: UnitOfWork[TitleTx],
     sinks: Sinks,
     calls: SystemCalls,
+    summarising: Summarising,
     telemetry: Telemetry,
     *ticks: Tick,
 ) -> Background:
     """`address` is that of the service's own role, `begin` on connections that nobody else waits for."""
-    handling = Handling(Exporting(begin, sinks.consumers), NamingJob(begin, calls))
+    handling = Handling(Exporting(begin, sinks.consumers), NamingJob(begin, calls), summarising)
     return Background(sinks=sinks, runner=_runner(settings, address, handling, telemetry, *ticks))
 
 
@@ -93,6 +101,7 @@ def _runner(
         deadline=NAMING_DEADLINE + _PATIENCE,
         give_up=handling.give_up,
     )
+    summary = Work(handle=handling.handle, retries=SUMMARY_RETRIES, deadline=SUMMARISING_DEADLINE + _PATIENCE)
     limits = RunnerLimits(
         batch=jobs.batch,
         per_tenant=jobs.per_tenant,
@@ -105,7 +114,12 @@ def _runner(
     return JobRunner(
         address,
         limits,
-        {queue_of(ExportAudit): export, queue_of(ExportUsage): export, queue_of(NameChat): naming},
+        {
+            queue_of(ExportAudit): export,
+            queue_of(ExportUsage): export,
+            queue_of(NameChat): naming,
+            queue_of(SummariseThread): summary,
+        },
         (retention, *further_ticks),
         telemetry,
     )

@@ -4,6 +4,8 @@ from app.config_layers import Mistakes
 from app.model_access import ModelAccess
 from app.settings import Settings
 from domain.clock import Clock
+from domain.summaries.ports import SummaryTx
+from domain.summaries.service import Summarising, SummaryWording
 from domain.system_calls.choosing import SystemModels
 from domain.system_calls.models import SystemTask
 from domain.system_calls.ports import SystemCallTx
@@ -27,6 +29,18 @@ def system_calls(
         clock,
         telemetry,
     )
+
+
+def summarising(
+    settings: Settings,
+    access: ModelAccess,
+    begin: UnitOfWork[SummaryTx],
+    calls: SystemCalls,
+    clock: Clock,
+    telemetry: Telemetry,
+) -> Summarising:
+    wording = SummaryWording(prompt=settings.summary.prompt, message_chars=settings.summary.message_chars)
+    return Summarising(begin, calls, access.providers, wording, settings.estimation, clock, telemetry)
 
 
 def _configured(settings: Settings, access: ModelAccess) -> dict[SystemTask, str]:

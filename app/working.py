@@ -14,7 +14,7 @@ from app.jobs import background
 from app.model_access import model_access
 from app.settings import Settings
 from app.signing_keys import cursor_keys
-from app.system_work import system_calls
+from app.system_work import summarising, system_calls
 from domain.clock import SystemClock
 from domain.providers.pseudonyms import Pseudonymiser
 from infra.postgres.repositories.events import EventKeeping
@@ -45,7 +45,8 @@ async def _work(settings: Settings, address: str) -> None:
     pseudonymiser = Pseudonymiser(cursor_keys(settings, os.environ).current)
     access = model_access(settings, os.environ, pseudonymiser, pools, limits, clock, telemetry)
     calls = system_calls(settings, access, begin, clock, telemetry)
-    jobs = background(settings, address, begin, sinks, calls, telemetry)
+    summaries = summarising(settings, access, begin, calls, clock, telemetry)
+    jobs = background(settings, address, begin, sinks, calls, summaries, telemetry)
     try:
         await check_database(pools)
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

@@ -29,7 +29,6 @@ from domain.summaries.reach import NoRoom, Reach, reach_of
 from domain.summaries.wording import MOST_OUTPUT_TOKENS, PROMPT, UnusableSummary, cleaned
 from domain.system_calls.models import SystemAnswer, SystemCallFailed, SystemCallRefused, SystemOrder, SystemTask
 from domain.system_calls.service import SystemCalls
-from domain.system_calls.usage_event import usage_event
 from domain.telemetry.ports import Counted, Telemetry
 from domain.unit_of_work import Access, UnitOfWork
 
@@ -146,8 +145,7 @@ class Summarising:
         self, scope: AccessScope, job: SummariseThread, answer: SystemAnswer, summary: NewSummary | None
     ) -> bool:
         """What the call has cost is entered whatever becomes of the answer."""
-        now = self._clock.now()
-        events = [usage_event(scope.tenant_id, answer.settled, now)]
+        events = [answer.event]
         async with self._begin(scope) as tx:
             stored = summary is not None and await tx.summaries.put(job.chat_id, summary)
             if stored and summary is not None:

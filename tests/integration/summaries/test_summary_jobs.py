@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ from tests.harness.engine import MODEL, Engine, a_chat, a_user, running_engine
 from tests.harness.eventually import eventually
 from tests.harness.jobs import runner
 from tests.harness.postgres import Database
-from tests.harness.rows import connected
+from tests.harness.rows import connected, insert
 from tests.harness.statements import StatementCounter
 from tests.harness.summaries import noting, summarising, summary_of, talk
 from tests.harness.system_calls import system_desk
@@ -72,6 +73,26 @@ async def test_further_answers_leave_no_second_job_for_the_same_summary(database
 async def test_where_nothing_is_to_be_summarised_there_is_no_job(database: Database, rules: SummaryRules) -> None:
     provider = FunctionProvider(saying("Well."))
     async with running_engine(database.dsn, provider, summaries=rules) as engine:
+        await talked(engine, 3)
+        assert await jobs_left(database) == []
+
+
+async def test_where_summaries_are_switched_off_there_is_no_job(database: Database) -> None:
+    provider = FunctionProvider(saying("Well."))
+    async with running_engine(database.dsn, provider, models=(SMALL,), summaries=FEW) as engine:
+        async with connected(database.superuser_dsn) as connection:
+            await insert(
+                connection,
+                "kill_switches",
+                id=uuid4(),
+                scope="feature",
+                target="summary",
+                version=1,
+                mode="admission",
+                reason="cost",
+                created_by=WHO.user_id,
+            )
+        await engine.board.refresh()
         await talked(engine, 3)
         assert await jobs_left(database) == []
 
