@@ -1,4 +1,5 @@
-"""`python -m tests.fuzz [seconds]`: random filters, orders, selections and cursors, until something breaks.
+"""`python -m tests.fuzz [seconds]`: random filters, orders, selections, cursors and answers of model
+servers, until something breaks.
 
 TESTS_SEED repeats a run from its first round.
 """
@@ -20,7 +21,7 @@ def main() -> None:
         number += 1
     for name, tally in tallies.items():
         sys.stdout.write(
-            f"{name:<10} {tally.read} read, {tally.accepted} accepted, worst {tally.worst_ms:.1f} ms CPU\n"
+            f"{name:<16} {tally.read} read, {tally.accepted} accepted, worst {tally.worst_ms:.1f} ms CPU\n"
         )
 
 

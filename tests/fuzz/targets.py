@@ -20,6 +20,8 @@ from domain.filters import Kind, ListShape, OrderKey, Value
 from domain.ids import TenantId, UserId
 from domain.messages.listing import MESSAGE_LIST
 from domain.pagination import Position, Travel
+from infra.providers.registry import ADAPTERS
+from tests.fuzz.answers import answer_case
 from tests.fuzz.texts import Texts
 from tests.harness.filters import printed
 from tests.unit.api.odata.shapes import SHAPE
@@ -130,4 +132,5 @@ CASES: Final[Mapping[str, Callable[[Random], tuple[str, Reading]]]] = {
     "order": order_case,
     "selection": selection_case,
     "cursor": cursor_case,
+    **{kind.value: answer_case(kind) for kind in ADAPTERS},
 }
