@@ -9,6 +9,17 @@ from infra.providers.adapters.scripted.name import MalformedName, parse_name
 from infra.providers.settings import ProviderKind
 
 _MAX_PROMPT_BYTES = 32 * 1024
+_PARAMS = {
+    "temperature",
+    "top_p",
+    "top_k",
+    "frequency_penalty",
+    "presence_penalty",
+    "stop",
+    "seed",
+    "reasoning_effort",
+    "extra_body",
+}
 
 
 def validate_catalogue(models: tuple[ModelSpec, ...], provider_kinds: Mapping[str, ProviderKind]) -> list[str]:
@@ -66,6 +77,7 @@ def _faults(model: ModelSpec, provider_kinds: Mapping[str, ProviderKind]) -> Ite
     elif kind is ProviderKind.SCRIPTED:
         yield from _name_faults(model.provider_model_id)
     yield from _size_faults(model)
+    yield from _param_faults(model)
     if model.is_default and model.enabled and Purpose.CHAT not in model.purposes:
         yield "purposes: the default model must be meant for chats"
     for phase in model.deadlines.__struct_fields__:
@@ -84,6 +96,13 @@ def _size_faults(model: ModelSpec) -> Iterator[str]:
     for prompt in ("system_prompt", "thread_summary_prompt"):
         if len(getattr(model, prompt).encode()) > _MAX_PROMPT_BYTES:
             yield f"{prompt}: must not be longer than {_MAX_PROMPT_BYTES} bytes"
+
+
+def _param_faults(model: ModelSpec) -> Iterator[str]:
+    for name in model.api_params.keys() - _PARAMS:
+        yield f"api_params.{name}: there is no such parameter; other members of a request go into extra_body"
+    if not isinstance(model.api_params.get("extra_body", {}), dict):
+        yield "api_params.extra_body: must be a table"
 
 
 def _name_faults(name: str) -> Iterator[str]:

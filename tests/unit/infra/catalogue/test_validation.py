@@ -79,3 +79,10 @@ def test_a_fallback_is_another_model_of_the_same_tier_that_answers_chats_and_lea
     assert faults(model(fallback_model="a")) == wrong
     into_a_circle = replace(plain, fallback_model="c"), replace(plain, id="c", fallback_model="b")
     assert with_fallback(*into_a_circle) == ["models.b.fallback_model", "models.c.fallback_model"]
+
+
+def test_a_parameter_that_nobody_knows_is_a_mistake() -> None:
+    known: dict[str, object] = {"temperature": 0.2, "stop": ["x"], "extra_body": {"anything": 1}}
+    assert faults(model(api_params=known)) == []
+    assert faults(model(api_params={**known, "temprature": 0.2})) == ["models.a.api_params.temprature"]
+    assert faults(model(api_params={"extra_body": [1]})) == ["models.a.api_params.extra_body"]
