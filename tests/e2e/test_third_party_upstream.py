@@ -197,7 +197,7 @@ async def test_calls_of_functions_pass_through_it(proxy: Server, behind_it: Upst
     assert said(events) == "One moment."
     assert [type(event) for event in events[2:4]] == [ToolStart, ToolStart]
     assert [event for event in events if isinstance(event, FunctionCall)] == [
-        FunctionCall(key=f"call_test{number}", name="get_weather", arguments='{"city":"Paris"}') for number in range(2)
+        FunctionCall(key=f"call_{number}", name="get_weather", arguments='{"city":"Paris"}') for number in range(2)
     ]
     terminal = events[-1]
     assert isinstance(terminal, Completed)

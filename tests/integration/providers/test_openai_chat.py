@@ -102,7 +102,7 @@ async def test_its_calls_of_functions_come_whole() -> None:
     _, start, done, call, terminal = events
     assert isinstance(start, ToolStart)
     assert isinstance(done, ToolDone)
-    assert call == FunctionCall(key="call_test0", name="get_weather", arguments='{"city":"Paris"}')
+    assert call == FunctionCall(key="call_0", name="get_weather", arguments='{"city":"Paris"}')
     assert isinstance(terminal, Completed)
     assert terminal.finish is Finish.STOP
 
@@ -166,7 +166,7 @@ async def test_a_call_may_take_longer_to_write_than_a_tool_may_run() -> None:
     async with chat_upstream() as chat:
         chat.upstream.reply(sse(piece(name="get_weather"), *steps, finish("tool_calls"), DONE))
         events = await told(chat, request_for(MODEL, tools=(WEATHER,), deadlines=deadlines))
-    assert FunctionCall(key="c", name="get_weather", arguments="1111") in events
+    assert FunctionCall(key="call_0", name="get_weather", arguments="1111") in events
 
 
 async def test_a_count_that_comes_late_is_waited_for() -> None:

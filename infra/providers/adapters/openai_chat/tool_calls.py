@@ -1,18 +1,18 @@
 """Calls of functions, put together from the pieces in which they come (providers-and-files.md 2.3)."""
 
-import re
-
 from domain.providers.events import FunctionCall, ProviderEvent, ToolDone, ToolName, ToolStart
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.text_repair import TextRepair
 
 MOST_CALLS = 16
 MOST_ARGUMENT_BYTES = 64 * 1024
-_CALL_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
 class ToolCalls:
-    """The calls of one answer. What nobody offered and what is beyond the limits is ignored and counted."""
+    """The calls of one answer, named by their number in it, for names of the remote go no further.
+
+    What nobody offered and what is beyond the limits is ignored and counted.
+    """
 
     def __init__(self, offered: frozenset[str], anomalies: Anomalies) -> None:
         self._offered = offered
@@ -63,7 +63,7 @@ class ToolCalls:
             return call
         if len(self._calls) == MOST_CALLS:
             return None
-        call = _Call(len(self._calls), remote_id, {known.call_id for known in self._calls})
+        call = _Call(len(self._calls), remote_id)
         self._calls.append(call)
         self._by_index[index] = call
         return call
@@ -77,13 +77,12 @@ class ToolCalls:
 
 
 class _Call:
-    __slots__ = ("arguments", "call_id", "has_begun", "name", "position", "remote_id", "repair", "size_bytes")
+    __slots__ = ("arguments", "has_begun", "key", "name", "position", "remote_id", "repair", "size_bytes")
 
-    def __init__(self, position: int, remote_id: str, taken: set[str]) -> None:
-        fits = _CALL_ID.fullmatch(remote_id) and remote_id not in taken
+    def __init__(self, position: int, remote_id: str) -> None:
         self.position = position
         self.remote_id = remote_id
-        self.call_id = remote_id if fits else f"call_{position}"
+        self.key = f"call_{position}"
         self.name = ""
         self.has_begun = False
         self.arguments: list[str] = []
@@ -91,15 +90,15 @@ class _Call:
         self.repair = TextRepair()
 
     def start(self) -> ToolStart:
-        details: dict[str, object] = {"index": self.position, "call_id": self.call_id, "name": self.name}
-        return ToolStart(self.call_id, ToolName.FUNCTION_CALL, details)
+        details: dict[str, object] = {"index": self.position, "call_id": self.key, "name": self.name}
+        return ToolStart(self.key, ToolName.FUNCTION_CALL, details)
 
     def done(self, *, is_whole: bool) -> list[ProviderEvent]:
         arguments = "".join(self.arguments) + self.repair.flush()
-        details: dict[str, object] = {"call_id": self.call_id, "name": self.name, "arguments": arguments}
-        events: list[ProviderEvent] = [ToolDone(self.call_id, ToolName.FUNCTION_CALL, details)]
+        details: dict[str, object] = {"call_id": self.key, "name": self.name, "arguments": arguments}
+        events: list[ProviderEvent] = [ToolDone(self.key, ToolName.FUNCTION_CALL, details)]
         if is_whole and self.size_bytes <= MOST_ARGUMENT_BYTES:
-            events.append(FunctionCall(key=self.call_id, name=self.name, arguments=arguments))
+            events.append(FunctionCall(key=self.key, name=self.name, arguments=arguments))
         return events
 
 

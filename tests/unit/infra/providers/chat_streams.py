@@ -40,7 +40,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 OFFERED: Final = "get_weather"
 
 
-def _call(key: str, arguments: str, index: int = 0) -> list[ProviderEvent]:
+def _call(arguments: str, index: int = 0) -> list[ProviderEvent]:
+    key = f"call_{index}"
     return [
         ToolStart(key, ToolName.FUNCTION_CALL, {"index": index, "call_id": key, "name": OFFERED}),
         ToolDone(key, ToolName.FUNCTION_CALL, {"call_id": key, "name": OFFERED, "arguments": arguments}),
@@ -66,7 +67,7 @@ _OPENAI_CALLS = Recorded(
     flavour=Flavour.OPENAI,
     file="openai_calls.sse",
     events=[
-        *_call("call_KqR1", '{"city":"Paris"}'),
+        *_call('{"city":"Paris"}'),
         Completed(
             finish=Finish.STOP,
             usage=Usage(input_tokens=61, output_tokens=19),
@@ -96,7 +97,7 @@ _VLLM_REASONING = Recorded(
     events=[
         ReasoningDelta("They want weather."),
         TextDelta("One <think> moment."),
-        *_call("chatcmpl-tool-41ac", '{"city": "Paris"}'),
+        *_call('{"city": "Paris"}'),
         Completed(
             finish=Finish.STOP,
             usage=Usage(input_tokens=171, output_tokens=48),
@@ -125,10 +126,10 @@ _OLLAMA_CALLS = Recorded(
     flavour=Flavour.OLLAMA,
     file="ollama_calls.sse",
     events=[
-        _call("call_x1", '{"city":"Paris"}')[0],
-        _call("call_x2", "", 1)[0],
-        *_call("call_x1", '{"city":"Paris"}')[1:],
-        *_call("call_x2", '{"city":"Rome"}')[1:],
+        _call('{"city":"Paris"}')[0],
+        _call("", 1)[0],
+        *_call('{"city":"Paris"}')[1:],
+        *_call('{"city":"Rome"}', 1)[1:],
         Completed(finish=Finish.STOP, remote_id="chatcmpl-374", remote_model="llama3.2"),
     ],
 )

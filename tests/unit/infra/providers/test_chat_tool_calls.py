@@ -33,12 +33,12 @@ def test_a_call_begins_with_its_name_and_is_done_with_all_its_arguments() -> Non
         [piece(0, "call_a", "weather", "")], [piece(0, arguments=ARGUMENTS[:5])], [piece(0, arguments=ARGUMENTS[5:])]
     )
     assert [(start.key, start.details) for start in starts] == [
-        ("call_a", {"index": 0, "call_id": "call_a", "name": "weather"})
+        ("call_0", {"index": 0, "call_id": "call_0", "name": "weather"})
     ]
     done, call = ends
     assert isinstance(done, ToolDone)
-    assert (done.key, done.details) == ("call_a", {"call_id": "call_a", "name": "weather", "arguments": ARGUMENTS})
-    assert call == FunctionCall(key="call_a", name="weather", arguments=ARGUMENTS)
+    assert (done.key, done.details) == ("call_0", {"call_id": "call_0", "name": "weather", "arguments": ARGUMENTS})
+    assert call == FunctionCall(key="call_0", name="weather", arguments=ARGUMENTS)
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,8 @@ def test_a_call_begins_with_its_name_and_is_done_with_all_its_arguments() -> Non
 def test_calls_are_told_apart_however_they_are_numbered(deltas: list[list[object]]) -> None:
     starts, ends, anomalies = told(*deltas)
     assert [start.details["index"] for start in starts] == [0, 1]
-    assert asked(ends) == [("a", "weather", "{}"), ("b", "time", "[]")]
+    assert asked(ends) == [("call_0", "weather", "{}"), ("call_1", "time", "[]")]
     assert not anomalies
-
-
-@pytest.mark.parametrize("id_", [None, "", 7, "x" * 129, "../../etc", "a b"])
-def test_an_id_that_is_missing_or_unfit_is_replaced(id_: object) -> None:
-    _, ends, _ = told([piece(0, id_, "weather", "{}")])
-    assert asked(ends) == [("call_0", "weather", "{}")]
 
 
 def test_calls_without_any_number_are_told_apart_by_their_place() -> None:
@@ -74,17 +68,12 @@ def test_calls_without_any_number_are_told_apart_by_their_place() -> None:
     assert asked(ends) == [("call_0", "weather", "{}"), ("call_1", "time", "[]")]
 
 
-def test_no_two_calls_have_one_id() -> None:
-    _, ends, _ = told([piece(0, "same", "weather", "{}"), piece(1, "same", "time", "{}")])
-    assert [key for key, _, _ in asked(ends)] == ["same", "call_1"]
-
-
 def test_a_function_that_nobody_offered_is_not_heard_of() -> None:
     starts, ends, anomalies = told(
         [piece(0, "a", "../etc", "{"), piece(1, "b", "time", "{}")], [piece(0, arguments="}")]
     )
     assert [start.details["name"] for start in starts] == ["time"]
-    assert asked(ends) == [("b", "time", "{}")]
+    assert asked(ends) == [("call_1", "time", "{}")]
     assert len(ends) == 2
     assert anomalies == {Anomaly.UNOFFERED_TOOL_CALL: 1}
 
@@ -127,4 +116,4 @@ def test_after_the_end_nothing_is_taken_and_nothing_told_twice() -> None:
 def test_arguments_are_fit_to_be_stored() -> None:
     first, second = json.loads(r'["\ud83d", "\ude00\u0000\ud83d"]')
     _, ends, _ = told([piece(0, "a", "weather", first)], [piece(0, arguments=second)])
-    assert asked(ends) == [("a", "weather", "😀\ufffd")]
+    assert asked(ends) == [("call_0", "weather", "😀\ufffd")]
