@@ -10,6 +10,8 @@ from infra.providers.citations import MOST_CITATIONS, CitationList, web_citation
 from infra.providers.text_repair import TextRepair
 
 MOST_CALLS: Final = 16
+MOST_SOURCES: Final = 4 * MOST_CITATIONS
+"""Sources of an answer that are looked at, doubles and refused ones among them."""
 _MOST_ARGUMENTS: Final = 64 * 1024  # characters
 
 
@@ -21,8 +23,7 @@ class TextBlock:
         self._cited: list[dict[str, object]] = []
 
     def cite(self, source: dict[str, object]) -> None:
-        if len(self._cited) < MOST_CITATIONS:
-            self._cited.append(source)
+        self._cited.append(source)
 
     def close(self, end: int, citations: CitationList) -> list[CitationFound]:
         """All of the block is what its citations stand for."""

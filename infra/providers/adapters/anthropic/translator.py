@@ -5,7 +5,7 @@ from typing import Final
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ToolName, Usage, UsageReport
 from domain.providers.request import Function, ProviderRequest
-from infra.providers.adapters.anthropic.blocks import MOST_CALLS, CallBlock, OpenBlock, TextBlock
+from infra.providers.adapters.anthropic.blocks import MOST_CALLS, MOST_SOURCES, CallBlock, OpenBlock, TextBlock
 from infra.providers.adapters.anthropic.event import Block, Delta, Event, read_event
 from infra.providers.adapters.anthropic.running_usage import RunningUsage
 from infra.providers.adapters.anthropic.searches import Searches
@@ -49,6 +49,7 @@ class MessagesTranslator:
         self._speech = Speech()
         self._open: dict[int, OpenBlock] = {}
         self._calls = 0
+        self._sources = 0
         self._searches = Searches()
         self._citations = CitationList()
         self._usage = RunningUsage()
@@ -133,8 +134,13 @@ class MessagesTranslator:
         if isinstance(block, CallBlock) and delta.type == "input_json_delta" and delta.partial_json:
             block.add(delta.partial_json)
         elif isinstance(block, TextBlock) and delta.type == "citations_delta" and delta.citation:
-            block.cite(delta.citation)
+            self._cite(block, delta.citation)
         return []
+
+    def _cite(self, block: TextBlock, source: dict[str, object]) -> None:
+        if self._sources < MOST_SOURCES:
+            self._sources += 1
+            block.cite(source)
 
     def _on_progress(self, event: Event) -> None:
         self._usage.grow(event.usage or {})

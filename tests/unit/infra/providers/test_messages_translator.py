@@ -388,6 +388,13 @@ def test_no_answer_cites_without_end() -> None:
     assert sum(isinstance(event, CitationFound) for event in events) == 50
 
 
+def test_no_answer_makes_us_look_at_sources_without_end() -> None:
+    refused = delta(type="citations_delta", citation=cited("http://10.0.0.1/", "x", "y"))
+    good = delta(type="citations_delta", citation=cited(TIDES, "Tides", "x"))
+    assert len(places_of(opened(text("")) + refused * 199 + good)) == 1
+    assert places_of(opened(text("")) + refused * 200 + good) == []
+
+
 @pytest.mark.parametrize(
     ("frames_", "keys"),
     [
