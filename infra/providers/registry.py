@@ -40,6 +40,7 @@ ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings, CallHeaders], 
 _SPARE_CONNECTIONS = 32
 _CLOSE_WITHIN_S = 5
 _RESERVED_HEADERS = {"host", "content-length", "transfer-encoding", "content-encoding", "accept-encoding", "connection"}
+_RESERVED_BY_KIND = {ProviderKind.ANTHROPIC: {"anthropic-version", "anthropic-beta"}}  # they have settings of their own
 
 
 class InvalidProviders(Exception):
@@ -124,7 +125,11 @@ def provider_faults(settings: ProviderSettings, env: Mapping[str, str]) -> Itera
         yield f"base_url: {fault}"
     if settings.auth.key is not None:
         yield from _reference_faults("auth.key", settings.auth.key, env)
-    taken = _RESERVED_HEADERS | ({auth_header(settings)[0].lower()} if settings.auth.key else set())
+    taken = (
+        _RESERVED_HEADERS
+        | _RESERVED_BY_KIND.get(settings.kind, set())
+        | ({auth_header(settings)[0].lower()} if settings.auth.key else set())
+    )
     for name, value in settings.extra_headers.items():
         if name.lower() in taken:
             yield f"extra_headers.{name}: may not be replaced"

@@ -2,7 +2,7 @@ import pytest
 
 from domain.clock import SystemClock
 from infra.providers.adapters.scripted.adapter import ScriptedProvider
-from infra.providers.registry import SCRIPTED, InvalidProviders, build_providers
+from infra.providers.registry import SCRIPTED, InvalidProviders, build_providers, provider_faults
 from infra.providers.settings import AuthSettings, ProviderKind, ProviderSettings
 
 
@@ -45,3 +45,12 @@ def test_all_faults_come_together_and_show_no_secret() -> None:
 def test_a_valid_provider_is_built_without_an_event_loop() -> None:
     settings = {"cloud": ProviderSettings(kind=ProviderKind.OPENAI_CHAT, base_url="https://api.example.com")}
     assert set(build_providers(settings, {}, SystemClock()).kinds) == {SCRIPTED, "cloud"}
+
+
+def test_a_header_with_a_setting_of_its_own_is_set_there() -> None:
+    settings = ProviderSettings(
+        kind=ProviderKind.ANTHROPIC,
+        base_url="https://api.example.com",
+        extra_headers={"Anthropic-Version": "2020-01-01"},
+    )
+    assert list(provider_faults(settings, {})) == ["extra_headers.Anthropic-Version: may not be replaced"]
