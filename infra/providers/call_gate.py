@@ -56,7 +56,7 @@ class CallGate:
         self._redaction = redaction
         self._when_refused = when_refused
         self._running = 0
-        self._shown = CircuitState.CLOSED
+        self._shown: CircuitState | None = None
         self._alarmed = False
 
     @classmethod
@@ -144,10 +144,12 @@ class CallGate:
 
     def _show(self) -> None:
         state = self._circuit.state
-        if state is not self._shown:
-            self._shown = state
-            self._telemetry.gauge(Gauged.BREAKER_STATE, _SHOWN_AS[state], provider=self.provider_id)
+        if state is self._shown:
+            return
+        if self._shown is not None:
             _log.warning("provider_circuit", extra={"provider": self.provider_id, "state": state.value})
+        self._shown = state
+        self._telemetry.gauge(Gauged.BREAKER_STATE, _SHOWN_AS[state], provider=self.provider_id)
 
 
 class PassedCall:

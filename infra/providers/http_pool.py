@@ -1,6 +1,7 @@
 """The connections to one provider: one aiohttp session that no other provider shares, so a key meets only its host."""
 
 import asyncio
+import ssl
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Protocol
@@ -41,10 +42,13 @@ class AbortingResponse(aiohttp.ClientResponse):
 
 
 class HttpPool:
-    """Built closed; `connections` is the most that are open at once, further requests wait for one."""
+    """Built closed; `connections` is the most that are open at once, further requests wait for one. `ca_file` names an
+    authority that is trusted beside those of the system; certificates are checked in any case.
+    """
 
-    def __init__(self, *, connections: int, allow_private_network: bool) -> None:
+    def __init__(self, *, connections: int, allow_private_network: bool, ca_file: str | None = None) -> None:
         self._connections = connections
+        self._ca_file = ca_file
         self._guard = AddressGuard(allow_private_network=allow_private_network)
         self._session: aiohttp.ClientSession | None = None
         self._lingering: set[aiohttp.ClientResponse] = set()
@@ -56,6 +60,7 @@ class HttpPool:
             keepalive_timeout=_KEEP_ALIVE_S,
             ttl_dns_cache=_DNS_CACHE_S,
             socket_factory=self._guard,
+            ssl=True if self._ca_file is None else trusting(self._ca_file),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -99,6 +104,13 @@ class HttpPool:
     def _part_with(self, response: aiohttp.ClientResponse) -> None:
         self._lingering.discard(response)
         response.close()
+
+
+def trusting(ca_file: str) -> ssl.SSLContext:
+    """Raises OSError (SSLError among it) for a file that holds no certificate."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(ca_file)
+    return context
 
 
 def _progress_reports() -> aiohttp.TraceConfig:

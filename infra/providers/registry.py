@@ -24,7 +24,7 @@ from infra.providers.call_gate import CallGate
 from infra.providers.call_headers import CallHeaders, auth_header
 from infra.providers.circuit import CircuitRules
 from infra.providers.driver import HttpProvider, ResponseLimits
-from infra.providers.http_pool import HttpPool
+from infra.providers.http_pool import HttpPool, trusting
 from infra.providers.key_ring import KeyRing
 from infra.providers.redaction import Redaction
 from infra.providers.secrets import UnusableReference, is_reference, resolve
@@ -123,6 +123,8 @@ def provider_faults(settings: ProviderSettings, env: Mapping[str, str]) -> Itera
         settings.base_url, allow_http=settings.allow_http, allow_private_network=settings.allow_private_network
     ):
         yield f"base_url: {fault}"
+    if settings.ca_file is not None and not _holds_certificates(settings.ca_file):
+        yield "ca_file: holds no certificate, or cannot be read"
     if settings.auth.key is not None:
         yield from _reference_faults("auth.key", settings.auth.key, env)
     taken = (
@@ -142,6 +144,14 @@ def _script_faults(settings: ProviderSettings) -> Iterator[str]:
         _scripted(settings, SystemClock())
     except InvalidScript as invalid:
         yield from (f"script: {fault}" for fault in invalid.faults)
+
+
+def _holds_certificates(ca_file: str) -> bool:
+    try:
+        trusting(ca_file)
+    except OSError:
+        return False
+    return True
 
 
 def _reference_faults(setting: str, reference: str, env: Mapping[str, str]) -> Iterator[str]:
@@ -204,5 +214,7 @@ def _scripted(settings: ProviderSettings, clock: Clock) -> ScriptedProvider:
 
 def _pool(settings: ProviderSettings) -> HttpPool:
     return HttpPool(
-        connections=settings.max_streams + _SPARE_CONNECTIONS, allow_private_network=settings.allow_private_network
+        connections=settings.max_streams + _SPARE_CONNECTIONS,
+        allow_private_network=settings.allow_private_network,
+        ca_file=settings.ca_file,
     )

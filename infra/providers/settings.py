@@ -84,6 +84,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     auth: AuthSettings = AuthSettings()
     extra_headers: dict[str, str] = msgspec.field(default_factory=dict)
     extra_body: dict[str, object] = msgspec.field(default_factory=dict)
+    ca_file: str | None = None
     allow_http: bool = False
     allow_private_network: bool = False
     max_streams: Annotated[int, Meta(ge=1, le=10_000)] = 512
