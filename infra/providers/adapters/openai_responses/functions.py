@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from domain.providers.events import FunctionCall, ProviderEvent, ToolDone, ToolName, ToolStart
 from infra.providers.adapters.openai_responses.event import text
 from infra.providers.anomalies import Anomalies, Anomaly
+from infra.providers.remote_name import remote_name
 from infra.providers.text_repair import TextRepair
 
 _MOST_CALLS = 16
@@ -31,11 +32,11 @@ class FunctionCalls:
             self._gathered[item_id] = so_far + delta
 
     def complete(self, item: dict[str, object]) -> list[ProviderEvent]:
-        item_id, name = text(item.get("id")) or "", text(item.get("name"))
-        key = text(item.get("call_id")) or item_id
+        item_id, name = remote_name(item.get("id")), text(item.get("name"))
+        key = remote_name(item.get("call_id")) or item_id or f"call_{len(self._told) + 1}"
         if key in self._told:
             return []
-        arguments = text(item.get("arguments")) or self._gathered.get(item_id, "")
+        arguments = text(item.get("arguments")) or self._gathered.get(item_id or "", "")
         if name is None or name not in self._offered:
             self._anomalies[Anomaly.UNOFFERED_TOOL_CALL] += 1
             return []

@@ -126,7 +126,7 @@ class ResponsesTranslator:
 
     def _note(self, name: str, members: Members) -> None:
         if name == _ARGUMENTS:
-            self._functions.gather(text(members.get("item_id")), text(members.get("delta")))
+            self._functions.gather(remote_name(members.get("item_id")), text(members.get("delta")))
         else:
             self._identify(mapping(members.get("response")) or members)
 
@@ -155,7 +155,7 @@ class ResponsesTranslator:
 
     def _item_done(self, members: Members) -> list[ProviderEvent]:
         item = mapping(members.get("item"))
-        kind, item_id = text(item.get("type")), text(item.get("id"))
+        kind, item_id = text(item.get("type")), remote_name(item.get("id"))
         if kind == "function_call":
             return self._settle() + self._functions.complete(item)
         tool = _CALLS.get(kind or "")
@@ -182,7 +182,7 @@ class ResponsesTranslator:
 
     def _on_tool(self, tool: ToolName, state: str, members: Members) -> list[ProviderEvent]:
         """What a search found or a program printed may stand at its end, else in the finished item right behind."""
-        item_id = text(members.get("item_id"))
+        item_id = remote_name(members.get("item_id"))
         if state != "completed":
             return self._tools.start(tool, item_id)
         if tool is ToolName.WEB_SEARCH or members.get("results") is not None or members.get("outputs") is not None:

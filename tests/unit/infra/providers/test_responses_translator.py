@@ -31,6 +31,7 @@ from tests.harness.wire_shapes import events_of, joined, shapes_of
 from tests.upstreams.openai_responses import Answering, Members, file_citation, url_citation, usage_of
 
 FILES = {"file-1": CitedFile(attachment_id="a-1", title="report.pdf")}
+KINDS = ("web_search", "file_search")
 WEATHER = Function(name="weather", description="", schema={})
 COUNTED = Usage(input_tokens=4, output_tokens=3, cache_read_tokens=2, cache_write_tokens=1, reasoning_tokens=1)
 ENDED = Completed(finish=Finish.STOP, usage=COUNTED, remote_id="resp_fake0001", remote_model="gpt-fake")
@@ -386,6 +387,24 @@ def test_calls_that_run_side_by_side_keep_their_keys() -> None:
         (ToolDone, "a"),
         (ToolDone, "b"),
     ]
+
+
+def test_calls_of_two_kinds_under_one_id_are_two_calls() -> None:
+    steps = [tool(kind, state, item_id="a") for state in ("in_progress", "completed") for kind in KINDS]
+    assert [(type(event), event.key, event.name) for event in tools(told(*steps, terminal()))] == [
+        (ToolStart, "a", ToolName.WEB_SEARCH),
+        (ToolStart, "a#2", ToolName.FILE_SEARCH),
+        (ToolDone, "a", ToolName.WEB_SEARCH),
+        (ToolDone, "a#2", ToolName.FILE_SEARCH),
+    ]
+
+
+def test_an_id_that_is_none_is_no_key() -> None:
+    for item_id in ("\ud800", "x" * 500, "a\nb", ""):
+        steps = [tool("web_search", "searching", item_id=item_id), item_done("web_search_call", id=item_id)]
+        assert [event.key for event in tools(told(*steps, terminal()))] == ["web_search", "web_search"]
+        call = item_done("function_call", id=item_id, call_id=item_id, name="weather", arguments="{}")
+        assert FunctionCall(key="call_1", name="weather", arguments="{}") in told(call, terminal())
 
 
 def test_a_call_that_was_never_announced_is_a_whole_call() -> None:
