@@ -193,6 +193,20 @@ async def test_many_searches_at_once_hold_what_the_day_has_left_and_no_more(data
     await audited(database)
 
 
+async def test_many_runs_at_once_hold_what_the_day_has_left_and_the_others_do_without(database: Database) -> None:
+    provider = able(saying("never", gate=anyio.sleep_forever))
+    rules = limited(code_interpreter_daily=3, code_interpreter_per_message=2)
+    async with running_engine(database.dsn, provider, models=(ABLE,), files=FILES, rules=rules) as engine:
+        chats = [await a_chat(engine, WHO) for _ in range(SENDS)]
+        async with anyio.create_task_group() as senders:
+            for chat_id in chats:
+                senders.start_soon(engine.send, WHO, chat_id)
+        holds = await rows(database, "SELECT code_interpreter_held FROM mini_chat.chat_turns ORDER BY 1 DESC")
+        assert [row[0] for row in holds] == [2, 1] + [0] * (SENDS - 2)
+        assert await calls(database) == {"code_interpreter_held": 3}
+    await audited(database)
+
+
 async def test_a_day_without_searches_refuses_only_who_would_search(database: Database) -> None:
     unable = replace(MODEL, id="unable", provider_model_id="unable", is_default=False)
     telemetry, provider = CountingTelemetry(), able(calling(WEB), saying("Rain."))
