@@ -29,7 +29,9 @@ pytestmark = pytest.mark.timeout(60)
 @asynccontextmanager
 async def a_service(folder: Path, database: Database, **env: str) -> AsyncIterator[tuple[Service, Client]]:
     """One search a day is all there is, unless `env` says otherwise."""
-    common = settings(database, {"plain": "mock-len3"}, None, *ABLE) | {"MINI_CHAT_QUOTA_WEB_SEARCH_DAILY": "1"}
+    common = settings(database, {"plain": "mock-len3", "endless": "mock-itl20-len100000"}, None, *ABLE) | {
+        "MINI_CHAT_QUOTA_WEB_SEARCH_DAILY": "1"
+    }
     async with serving(folder, database, common | env) as service, service.caller() as client:
         yield service, client
 
@@ -99,3 +101,15 @@ async def test_a_tool_that_is_switched_off_refuses_who_asks_for_it_even_where_th
             assert (refused.status, refused.json()["code"]) == (400, "web_search_disabled")
         stream = await client.told(model="plain")
         assert tools_in(stream) == []
+
+
+async def test_a_turn_that_asked_for_a_tool_its_model_has_not_is_in_no_switch_of_it(
+    tmp_path: Path, database: Database
+) -> None:
+    async with a_service(tmp_path, database) as (service, client):
+        operator = Operator(client.under(await service.token("operations", "olga", "admin")))
+        async with client.stream(model="endless", **SEARCHING) as stream:
+            await stream.first("delta")
+            effect = await operator.switch("tool", "web_search", "abort")
+            assert effect["affected_live_turns"] == 0
+            await stream.first("delta", 20)
