@@ -88,6 +88,8 @@ _DEAD_BY_QUEUE: Final = text("""
     FROM mini_chat.jobs WHERE status = 'failed' GROUP BY entrypoint
 """)
 
+_UNKEYED: Final = text("UPDATE mini_chat.jobs SET dedupe_key = NULL WHERE id = ANY (CAST(:ids AS bigint[]))")
+
 
 class PostgresDeadJobs:
     """Fills the port DeadJobs."""
@@ -143,6 +145,8 @@ class PostgresDeadJobs:
         return [DeadLetters(queue=row.queue, count=row.dead, oldest_at=row.oldest_dead_at) for row in rows]
 
     async def _requeue(self, ids: list[JobId]) -> None:
+        """Under no key: by now another job may have it, and several of these may have shared it."""
+        await self._connection.execute(_UNKEYED, {"ids": ids})
         driver = AsyncpgDriver(driver_of(self._connection))
         await Queries(driver, ENVIRONMENT, QUEUE, SCHEDULER).requeue_jobs(ids)
 

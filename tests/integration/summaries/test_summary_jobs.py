@@ -13,6 +13,7 @@ from domain.jobs.payloads import Job, SummariseThread
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent
 from domain.providers.request import ProviderRequest
+from domain.scope import scope_for
 from domain.summaries.service import Summarising
 from domain.summaries.trigger import SummaryRules
 from domain.telemetry.ports import Counted
@@ -21,11 +22,11 @@ from tests.fakes.telemetry import CountingTelemetry
 from tests.harness.auditor import audit
 from tests.harness.engine import MODEL, Engine, a_chat, a_user, running_engine
 from tests.harness.eventually import eventually
-from tests.harness.jobs import runner
+from tests.harness.jobs import enqueue, runner, transactions
 from tests.harness.postgres import Database
 from tests.harness.rows import connected, insert
 from tests.harness.statements import StatementCounter
-from tests.harness.summaries import noting, summarising, summary_of, talk
+from tests.harness.summaries import noting, summarising, summary_of, talk, the_job
 from tests.harness.system_calls import system_desk
 
 pytestmark = pytest.mark.postgres
@@ -168,14 +169,19 @@ async def test_a_chat_that_cannot_be_summarised_goes_on_and_another_is_summarise
         assert chat.requests[-1].items[-1].text == "question 2"
         await eventually(lambda: two(database))
         assert await summary_of(database.superuser_dsn, poisoned) is None
-    await audit_but_for_dead_jobs(database)
+    await audit(database.superuser_dsn, ())
 
 
 async def two(database: Database) -> bool:
     return len(await dead_letters(database)) == 2
 
 
-async def audit_but_for_dead_jobs(database: Database) -> None:
-    async with connected(database.superuser_dsn) as connection:
-        await connection.execute("DELETE FROM mini_chat.jobs")
-    await audit(database.superuser_dsn, ())
+async def test_dead_jobs_of_one_summary_are_let_go_again_beside_a_waiting_one(database: Database) -> None:
+    chat_id = ChatId(WHO.user_id)
+    async with transactions(database.dsn) as begin, connected(database.superuser_dsn) as connection:
+        for target_seq in (2, 4, 6):
+            await connection.execute("UPDATE mini_chat.jobs SET status = 'failed'")
+            await enqueue(begin, the_job(WHO, chat_id, target_seq))
+        async with begin(scope_for(WHO)) as tx:
+            assert await tx.dead_jobs.redrive_some("thread_summary", 10) == 2
+        assert len(await jobs_left(database)) == 3
