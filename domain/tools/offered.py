@@ -98,6 +98,8 @@ def _file_search(model: ModelSpec, can: Capabilities, occasion: Occasion) -> Fil
     files = occasion.files
     if files.store_id is None or not (model.tool_support.file_search and can.file_search):
         return None
+    if files.only is not None and not can.file_search_filters:
+        return None  # it would find what may no longer be seen
     return FileSearch(store_id=files.store_id, max_num_results=model.max_num_results, only=files.only)
 
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from domain.providers.capabilities import Capabilities
-from domain.providers.request import AssistantText, FileSearch, Item, ProviderRequest, RequestTool
+from domain.providers.request import AssistantText, Item, ProviderRequest, RequestTool
 from infra.providers.adapter import HttpCall
 from infra.providers.adapters.openai_responses.tools import results_of, tool_name, wire_tool
 from infra.providers.adapters.openai_responses.translator import ResponsesTranslator
@@ -22,7 +22,12 @@ class OpenAiResponses:
 
     def __init__(self, settings: ProviderSettings, headers: CallHeaders) -> None:
         self.capabilities = Capabilities(
-            file_search=True, web_search=True, code_interpreter=True, function_tools=True, reasoning=True
+            file_search=True,
+            file_search_filters=settings.file_search_filters,
+            web_search=True,
+            code_interpreter=True,
+            function_tools=True,
+            reasoning=True,
         )
         self._settings = settings
         self._headers = headers
@@ -40,7 +45,6 @@ class OpenAiResponses:
         return ResponsesTranslator(request, anomalies)
 
     def _body(self, request: ProviderRequest) -> dict[str, object]:
-        tools = [tool for tool in request.tools if self._may_send(tool)]
         body: dict[str, object] = {
             "model": request.model,
             "stream": True,
@@ -52,18 +56,14 @@ class OpenAiResponses:
             body["instructions"] = request.instructions
         if request.max_tool_calls is not None:
             body["max_tool_calls"] = request.max_tool_calls
-        if tools:
-            body["tools"] = [wire_tool(tool) for tool in tools]
+        if request.tools:
+            body["tools"] = [wire_tool(tool) for tool in request.tools]
         if request.pseudonyms and self._user_field is not UserField.NONE:
             body[self._user_field.value] = request.pseudonyms.user
-        replaceable = self._include(tools) | {"metadata": _metadata(request, tools)}
+        replaceable = self._include(request.tools) | {"metadata": _metadata(request)}
         return with_extras(
             body | _params(request), replaceable | self._settings.extra_body, request.params, _NEVER_EXTRA
         )
-
-    def _may_send(self, tool: RequestTool) -> bool:
-        """A search that cannot be narrowed to what may be seen is not made."""
-        return self._settings.file_search_filters or not isinstance(tool, FileSearch) or tool.only is None
 
     def _message(self, item: Item) -> dict[str, object]:
         if not isinstance(item, AssistantText):
@@ -72,7 +72,7 @@ class OpenAiResponses:
             return _message("assistant", item.text)
         return _message("assistant", [{"type": "output_text", "text": item.text}])
 
-    def _include(self, tools: list[RequestTool]) -> dict[str, object]:
+    def _include(self, tools: tuple[RequestTool, ...]) -> dict[str, object]:
         results = results_of(tools) if self._settings.tool_results else []
         return {"include": results} if results else {}
 
@@ -90,10 +90,10 @@ def _message(role: str, content: object) -> dict[str, object]:
     return {"type": "message", "role": role, "content": content}
 
 
-def _metadata(request: ProviderRequest, tools: list[RequestTool]) -> dict[str, object]:
+def _metadata(request: ProviderRequest) -> dict[str, object]:
     """For the remote's own dashboards: pseudonyms, and what kind of call it was."""
     who = {} if request.pseudonyms is None else msgspec.structs.asdict(request.pseudonyms)
-    return {**who, "request_type": request.purpose.value, "feature": "+".join(map(tool_name, tools)) or "none"}
+    return {**who, "request_type": request.purpose.value, "feature": "+".join(map(tool_name, request.tools)) or "none"}
 
 
 def _params(request: ProviderRequest) -> dict[str, object]:

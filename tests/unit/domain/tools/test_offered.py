@@ -70,7 +70,7 @@ def test_a_tool_is_attached_only_if_everything_agrees(
 
 def test_the_list_carries_what_catalogue_and_chat_say() -> None:
     occasion = Occasion(web_search=True, left=LEFT, files=FILES)
-    capabilities = Capabilities(file_search=True, web_search=True, code_interpreter=True)
+    capabilities = Capabilities(file_search=True, file_search_filters=True, web_search=True, code_interpreter=True)
     assert offered(a_model(EVERYTHING), capabilities, occasion).tools == (
         FileSearch(store_id="store", max_num_results=7, only=("a",)),
         WebSearch(context_size="medium", max_uses=3),
@@ -79,7 +79,7 @@ def test_the_list_carries_what_catalogue_and_chat_say() -> None:
 
 
 def test_a_chat_without_files_gets_web_search_alone() -> None:
-    capabilities = Capabilities(file_search=True, web_search=True, code_interpreter=True)
+    capabilities = Capabilities(file_search=True, file_search_filters=True, web_search=True, code_interpreter=True)
     tools = offered(a_model(EVERYTHING), capabilities, Occasion(web_search=True, left=LEFT))
     assert (tools.names, tools.held) == (frozenset({Tool.WEB_SEARCH}), ToolCalls(web_search=3))
 
@@ -87,7 +87,7 @@ def test_a_chat_without_files_gets_web_search_alone() -> None:
 def test_file_search_is_limited_and_not_held() -> None:
     tools = offered(
         a_model(EVERYTHING),
-        Capabilities(file_search=True),
+        Capabilities(file_search=True, file_search_filters=True),
         Occasion(web_search=False, left=LEFT, files=FILES),
     )
     assert (tools.held, tools.limits) == (ToolCalls(), {ToolName.FILE_SEARCH: 2})
@@ -108,3 +108,14 @@ def test_a_tool_that_could_have_been_offered_or_is_switched_off_may_not_be_calle
 
 def test_a_tool_that_a_server_uses_on_its_own_account_has_no_limit() -> None:
     assert offered(a_model(EVERYTHING), Capabilities(), Occasion(web_search=True, left=LEFT)).limits == {}
+
+
+@pytest.mark.parametrize(
+    ("only", "filters", "attached"), [(None, False, True), (("a",), False, False), (("a",), True, True)]
+)
+def test_a_search_that_cannot_be_narrowed_to_what_may_be_seen_is_not_made(
+    only: tuple[str, ...] | None, filters: bool, attached: bool
+) -> None:
+    occasion = Occasion(web_search=False, left=LEFT, files=ChatFiles(store_id="store", only=only))
+    capabilities = Capabilities(file_search=True, file_search_filters=filters)
+    assert (Tool.FILE_SEARCH in offered(a_model(EVERYTHING), capabilities, occasion).names) is attached

@@ -104,16 +104,13 @@ def test_results_are_asked_for_with_their_tools(tools: tuple[RequestTool, ...], 
     assert "include" not in body(adapter(tool_results=False), tools=tools)
 
 
-def test_a_search_is_narrowed_to_what_may_be_seen_or_not_made() -> None:
+def test_a_search_is_narrowed_to_what_may_be_seen() -> None:
     narrowed = msgspec.structs.replace(FILES, only=("a-1", "a-2"))
     assert body(adapter(), tools=(narrowed,))["tools"][0]["filters"] == {
         "type": "in",
         "key": "attachment_id",
         "value": ["a-1", "a-2"],
     }
-    blind = adapter(file_search_filters=False)
-    assert "tools" not in body(blind, tools=(narrowed,))
-    assert len(body(blind, tools=(FILES,))["tools"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -183,8 +180,17 @@ def test_the_key_travels_in_its_header(settings: dict[str, Any], header: str, va
 
 def test_every_tool_can_be_carried() -> None:
     assert adapter().capabilities == Capabilities(
-        file_search=True, web_search=True, code_interpreter=True, function_tools=True, reasoning=True
+        file_search=True,
+        file_search_filters=True,
+        web_search=True,
+        code_interpreter=True,
+        function_tools=True,
+        reasoning=True,
     )
+
+
+def test_an_operator_says_where_searches_cannot_be_narrowed() -> None:
+    assert not adapter(file_search_filters=False).capabilities.file_search_filters
 
 
 def test_the_last_frame_may_be_four_times_as_large_as_elsewhere() -> None:
