@@ -90,11 +90,11 @@ class ChatTranslator:
             if choice.index == 0:
                 self._on_choice(choice, events)
                 break
-        if chunk.usage is not None:
+        if chunk.usage:
             self._usage = chunk.usage
         if events and isinstance(events[-1], Failed):
             return events
-        if self.finished and chunk.usage is not None:
+        if self.finished and chunk.usage:
             events += self._completed()
         return events
 

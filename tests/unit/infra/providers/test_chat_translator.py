@@ -181,6 +181,12 @@ def test_the_last_usage_wins_and_survives_a_failure() -> None:
     assert terminal.usage == COUNTED
 
 
+def test_an_empty_count_is_none_and_the_real_one_is_waited_for() -> None:
+    last = sent({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": {}})
+    terminal = translated(delta(content="a") + last + USAGE + DONE, 1)[2]
+    assert terminal == Completed(finish=Finish.STOP, usage=COUNTED)
+
+
 @pytest.mark.parametrize(
     ("stream", "anomaly"),
     [
