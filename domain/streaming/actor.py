@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from domain.errors import ServiceUnavailable
 from domain.providers.events import Failed, ProviderEvent
@@ -155,10 +156,12 @@ class TurnActor:
         spare, self._fallback = self._fallback, None
         if spare is None or not spare.is_offered():
             return False
-        try:
-            refused_for = await self._books.may_call_instead(spare.brief)
-        except ServiceUnavailable:
-            return False
+        # Whole or not at all: a turn that was stopped in between would be settled as another than its row says.
+        with anyio.CancelScope(shield=True):
+            try:
+                refused_for = await self._books.may_call_instead(spare.brief)
+            except ServiceUnavailable:
+                return False
         if refused_for is not None:
             self.stop(refused_for)
             return False
@@ -168,6 +171,7 @@ class TurnActor:
         self.brief, self._provider, self._request = spare.brief, spare.provider, spare.request
         self.control = CallControl()
         self.transcript.is_of(exposes_reasoning=then.exposes_reasoning, tool_limits=spare.brief.tool_limits)
+        await checkpoint()
         return True
 
     def _note_remote(self, span: Span) -> None:

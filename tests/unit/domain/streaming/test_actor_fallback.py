@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+import anyio
 import pytest
 from msgspec.structs import replace
 from typing_extensions import override
@@ -167,3 +168,26 @@ async def test_reasoning_is_shown_as_the_model_that_answers_shows_it() -> None:
 
     events, _ = await Stage(telling([failed(FailureKind.OVERLOADED)]), thinks).told()
     assert events == [Delta("reasoning", "hm"), Delta("text", "B")]
+
+
+async def test_a_turn_that_is_stopped_while_it_goes_over_is_settled_as_its_row_says() -> None:
+    writing, written = anyio.Event(), anyio.Event()
+
+    class Slow(MemoryBooks):
+        @override
+        async def may_call_instead(self, brief: TurnBrief) -> StopReason | None:
+            writing.set()
+            await written.wait()
+            return await super().may_call_instead(brief)
+
+    stage = Stage(telling([failed(FailureKind.OVERLOADED)]), books=Slow())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stage.turn.run)
+        await writing.wait()
+        stage.turn.actor.stop(StopReason.CANCEL_REQUESTED)
+        await anyio.wait_all_tasks_blocked()
+        written.set()
+    (closing,) = stage.turn.books.closings
+    assert stage.turn.books.gone_over == ["borealis"]
+    assert (closing.brief.resolution.effective.id, closing.provider_called) == ("borealis", False)
+    assert stage.second.requests == []
