@@ -95,7 +95,9 @@ ADVICE: Mapping[str, _Advice] = {
     "not_implemented": _Advice("Leave the option out."),
     "provider_error": _Advice(_SEND_AGAIN, retryable=True),
     "stream_interrupted": _Advice(_SEND_AGAIN, retryable=True),
-    "provider_unavailable": _Advice(_SEND_AGAIN, retryable=True),
+    "provider_unavailable": _Advice(
+        "Send the message again, after Retry-After if it is there, or use the retry route.", retryable=True
+    ),
     "generation_disabled": _Advice("Ask the operator, or wait as long as Retry-After says if it is there."),
     "service_unavailable": _Advice("Wait as long as Retry-After says.", retryable=True),
     "server_shutdown": _Advice(_SEND_AGAIN, retryable=True),

@@ -562,7 +562,8 @@ _MARK_CALLED: Final = Prepared(
     .where(OUR_TURN, TurnRow.state == TurnState.RUNNING.value, TurnRow.owner_epoch == _b("epoch"))
     .values(
         provider_started_at=case(
-            (TurnRow.cancel_requested_at.is_(None), func.coalesce(TurnRow.provider_started_at, func.now()))
+            (TurnRow.cancel_requested_at.is_(None), func.coalesce(TurnRow.provider_started_at, func.now())),
+            else_=TurnRow.provider_started_at,
         )
     )
     .returning(

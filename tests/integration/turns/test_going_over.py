@@ -1,0 +1,113 @@
+"""A turn goes over to another model while its row is in the hands of others: it is billed as the row says."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import anyio
+import pytest
+from msgspec.structs import replace
+
+from domain.errors import ServiceUnavailable
+from domain.providers.errors import FailureKind, ProviderFailure
+from domain.providers.events import Completed, Failed, Finish, ProviderEvent, TextDelta, Usage
+from domain.providers.request import ProviderRequest
+from domain.streaming.events import Done, StreamEvent, TurnError
+from tests.fakes.providers import FunctionProvider
+from tests.harness.auditor import audit
+from tests.harness.engine import MODEL, Engine, a_chat, a_user, read_all, running_engine
+from tests.harness.postgres import Database
+from tests.harness.rows import connected
+from tests.integration.turns.books import only_turn
+from tests.integration.turns.test_finalising import Fault, FaultyBegin
+
+pytestmark = pytest.mark.postgres
+
+SPARE = replace(
+    MODEL,
+    id="spare",
+    is_default=False,
+    input_tokens_credit_multiplier_micro=3_000_000,
+    output_tokens_credit_multiplier_micro=9_000_000,
+)
+MODELS = (replace(MODEL, fallback_model="spare"), SPARE)
+
+Meanwhile = Callable[[Engine], Awaitable[object]]
+
+
+class Play:
+    """The first model is overloaded, once `meanwhile` has happened; the other one answers."""
+
+    def __init__(self, meanwhile: Meanwhile) -> None:
+        self.engine: Engine | None = None
+        self.provider = FunctionProvider(self._play)
+        self._meanwhile = meanwhile
+
+    async def _play(self, request: ProviderRequest) -> AsyncIterator[Sequence[ProviderEvent]]:
+        if request.catalog_model == MODEL.id:
+            assert self.engine is not None
+            await self._meanwhile(self.engine)
+            yield [Failed(failure=ProviderFailure(kind=FailureKind.OVERLOADED))]
+        else:
+            yield [TextDelta("B"), Completed(finish=Finish.STOP, usage=Usage(input_tokens=10, output_tokens=2))]
+
+
+async def played(database: Database, meanwhile: Meanwhile) -> tuple[StreamEvent, Any, list[str]]:
+    """The terminal event, the row, and the models that were called."""
+    play, who = Play(meanwhile), a_user()
+    async with running_engine(database.dsn, play.provider, models=MODELS) as engine:
+        play.engine = engine
+        chat_id = await a_chat(engine, who)
+        with anyio.fail_after(10):
+            events = await read_all((await engine.send(who, chat_id)).reader)
+    await audit(database.superuser_dsn, [])
+    return events[-1][1], await only_turn(database, chat_id), [each.catalog_model for each in play.provider.requests]
+
+
+def marking_through(*faults: Fault) -> Meanwhile:
+    async def meanwhile(engine: Engine) -> None:
+        books: Any = engine.supervisor._books
+        books._mark._begin = FaultyBegin(books._mark._begin, *faults)
+
+    return meanwhile
+
+
+@pytest.mark.parametrize(
+    "faults", [(), (ServiceUnavailable(),), ("answer lost",), ("answer lost", ServiceUnavailable())]
+)
+async def test_the_row_names_and_prices_the_model_that_answers(database: Database, faults: tuple[Fault, ...]) -> None:
+    done, row, called = await played(database, marking_through(*faults))
+    assert isinstance(done, Done)
+    assert (done.effective_model, called) == ("spare", [MODEL.id, "spare"])
+    assert (row["effective_model"], row["went_over_from"], row["settled_micro"]) == ("spare", MODEL.id, 10 * 3 + 2 * 9)
+
+
+async def test_a_cancellation_that_another_process_noted_keeps_the_other_model_from_being_called(
+    database: Database,
+) -> None:
+    async def cancelled(_: Engine) -> None:
+        async with connected(database.superuser_dsn) as connection:
+            await connection.execute(
+                "UPDATE mini_chat.chat_turns SET cancel_requested_at = now(), cancel_reason = 'cancel_requested'"
+            )
+
+    told, row, called = await played(database, cancelled)
+    assert isinstance(told, TurnError)
+    assert (told.code, called) == ("turn_cancelled", [MODEL.id])
+    assert (row["state"], row["effective_model"], row["went_over_from"]) == ("cancelled", MODEL.id, None)
+
+
+async def test_a_turn_that_somebody_else_owns_by_now_is_not_touched(database: Database) -> None:
+    async def taken(_: Engine) -> None:
+        async with connected(database.superuser_dsn) as connection:
+            await connection.execute("UPDATE mini_chat.chat_turns SET owner_epoch = owner_epoch + 1")
+
+    play, who = Play(taken), a_user()
+    async with running_engine(database.dsn, play.provider, models=MODELS) as engine:
+        play.engine = engine
+        chat_id = await a_chat(engine, who)
+        with anyio.fail_after(10):
+            (*_, (_, told)) = await read_all((await engine.send(who, chat_id)).reader)
+    assert isinstance(told, TurnError)
+    row = await only_turn(database, chat_id)
+    assert (told.code, row["state"], row["effective_model"]) == ("internal_error", "running", MODEL.id)
+    assert len(play.provider.requests) == 1
