@@ -1,8 +1,8 @@
-"""Two replicas, one database, and anything that users, models, clocks and the power supply can do, in any order.
+"""Two replicas, one database, and anything that users, models, clocks, limits and failing power can do, in any order.
 
-After every step the turns keep the promises of reliability.md (I-04 to I-06, I-08, I-19, I-23), and in the end, when
-everybody is gone but one reaper, the auditor finds nothing. TESTS_STATE_MACHINE_RUNS makes it longer than CI has time
-for; a failure prints its steps and its seed.
+After every step the turns keep the promises of reliability.md (I-04 to I-06, I-08, I-19, I-23) and the credits theirs
+(I-30, I-31, I-33); in the end, when everybody is gone but one reaper, the auditor finds nothing.
+TESTS_STATE_MACHINE_RUNS makes it longer than CI has time for; a failure prints its steps and its seed.
 """
 
 import os
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
 from domain.chats.service import ChatDraft
+from domain.errors import QuotaExceeded
 from domain.streaming.models import StopReason
 from domain.streaming.ports import OnDisconnect
 from tests.harness.chance import seed_for
@@ -24,6 +25,7 @@ from tests.harness.engine import a_chat
 from tests.harness.eventually import eventually
 from tests.harness.postgres import Database
 from tests.integration.turns.machine.by_content import Ask
+from tests.integration.turns.machine.credits import MOST_HELD_MICRO, hold_auditor
 from tests.integration.turns.machine.sends import a_change, a_send, is_new
 from tests.integration.turns.machine.world import World, both
 
@@ -66,6 +68,17 @@ class Turns(World):
         send = self.noted(a_send(of(self.chats, chat), ask, OnDisconnect.CONTINUE))
         outcomes = self.do(both(*(self.attempt(replica, send) for replica in self.replicas)))
         assert sum(map(is_new, outcomes)) <= 1, outcomes
+
+    @rule(ask=ASKS)
+    def send_twice_at_once_with_credits_for_one(self, ask: Ask) -> None:
+        """Both see the room; the counters decide who gets it."""
+        self.do(self.credits.limit(self.replicas[0].engine, self.who, MOST_HELD_MICRO))
+        sends = [self.noted(a_send(ChatDraft(), ask, OnDisconnect.CONTINUE)) for _ in self.replicas]
+        attempts = [self.attempt(replica, send) for replica, send in zip(self.replicas, sends, strict=True)]
+        for outcome in self.do(both(*attempts)):
+            assert isinstance(outcome, QuotaExceeded) or is_new(outcome), outcome
+        self.do(self.check())
+        self.lift_the_limit(0)
 
     @rule(at=REPLICAS, send=ANY)
     def send_something_else_under_the_same_key(self, at: int, send: int) -> None:
@@ -113,6 +126,19 @@ class Turns(World):
             self.deleted.remove(restored)
             self.do(self.replicas[at].engine.chats.restore(self.who, restored))
             self.chats.append(restored)
+
+    @rule(at=REPLICAS, turns=st.integers(0, 3))
+    def leave_credits_for_so_many_turns(self, at: int, turns: int) -> None:
+        self.do(self.credits.limit(self.replicas[at].engine, self.who, turns * MOST_HELD_MICRO))
+
+    @rule(at=REPLICAS)
+    def lift_the_limit(self, at: int) -> None:
+        self.do(self.credits.limit(self.replicas[at].engine, self.who, None))
+
+    @rule(at=REPLICAS)
+    def compare_holds_with_turns(self, at: int) -> None:
+        """Nothing is there to be corrected, whatever happens meanwhile."""
+        self.do(hold_auditor(self.replicas[at].engine).sweep())
 
     @rule(send=ANY)
     def let_the_model_go_on(self, send: int) -> None:

@@ -18,6 +18,7 @@ from domain.errors import (
     GenerationInProgress,
     InvalidTurnState,
     NotLatestTurn,
+    QuotaExceeded,
     RequestIdConflict,
     RequestIdReused,
 )
@@ -31,6 +32,7 @@ from tests.harness.auditor import audit
 from tests.harness.engine import a_chat, a_user, read_all
 from tests.harness.postgres import Database
 from tests.integration.turns.machine.by_content import Ask, ByContent
+from tests.integration.turns.machine.credits import Credits
 from tests.integration.turns.machine.ledger import Ledger
 from tests.integration.turns.machine.replica import Replica
 from tests.integration.turns.machine.sends import Listener, Send, contradicts, is_new
@@ -66,6 +68,7 @@ class World(RuleBasedStateMachine):
     def begin(self) -> None:
         self.connection: asyncpg.Connection = self.do(asyncpg.connect(self.database.superuser_dsn))
         self.ledger = Ledger(self.connection, self.who.tenant_id)
+        self.credits = Credits(self.connection, self.who.tenant_id)
         self.replicas = [self.do(self.a_replica()) for _ in range(2)]
         self.chats = [self.do(a_chat(self.replicas[0].engine, self.who)) for _ in range(3)]
 
@@ -74,6 +77,7 @@ class World(RuleBasedStateMachine):
 
     async def check(self) -> None:
         await self.ledger.check()
+        await self.credits.check()
         turns = await self.ledger.turns()
         for content, calls in self.provider.calls.items():
             assert calls <= sum(turn["asked"] == content for turn in turns), f"I-23: {content} was answered twice"
@@ -103,7 +107,7 @@ class World(RuleBasedStateMachine):
         old = await self.ledger.turn(send.key)
         if old is None:
             return
-        may = self.may_change(old, await self.ledger.turns())
+        may = self.may_change(old, await self.ledger.turns()) + await self.may_lack_credits()
         outcome = await self.attempt(self.replicas[at], change.moved_to(old["chat_id"]))
         assert isinstance(outcome, may), outcome
         await self.was_replaced_or_left_alone(old, change.key, replaced=is_new(outcome))
@@ -137,6 +141,10 @@ class World(RuleBasedStateMachine):
         for receipt in receipts:
             assert receipt.state in {now["state"], "running"}, f"I-19: {receipt}, {now}"
             assert before["state"] == "running" or receipt.state == before["state"], receipt
+
+    async def may_lack_credits(self) -> Outcomes:
+        """Turns that end meanwhile only make room."""
+        return (QuotaExceeded,) if self.credits.may_refuse(await self.credits.used_micro()) else ()
 
     def may_change(self, old: Any, turns: list[Any]) -> Outcomes:
         """What a change of the turn may come to, by the rows before it."""
@@ -184,10 +192,12 @@ class World(RuleBasedStateMachine):
         if before is None and isinstance(send.command, ChangeCommand):
             return
         moved = send if before is None else send.moved_to(before["chat_id"])
+        lacking = await self.may_lack_credits()
         outcome = await self.attempt(self.replicas[at], moved)
         if isinstance(outcome, DomainError) and before is None:
             assert await self.ledger.turn(send.key) is None, "a refused send has left a trace"
-        await self.judge(outcome, before, turns, send.place if before is None else before["chat_id"])
+        if before is not None or not isinstance(outcome, lacking):
+            await self.judge(outcome, before, turns, send.place if before is None else before["chat_id"])
 
     async def judge(self, outcome: Conversation | DomainError, before: Any, turns: list[Any], chat_id: object) -> None:
         """By the rows as they were: `before` is that of the key, None where it was new."""
