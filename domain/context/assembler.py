@@ -33,13 +33,14 @@ NO_BOUNDS: Final = Capabilities()
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """An assembled prompt with its estimate; the last item is the user's text, verbatim and alone.
 
-    `turns_dropped` counts from the oldest of the history it was made of; `has_recap` if the recap stayed in it.
+    `filled_pct` is how much of its room it takes, by the bound that is nearest. `turns_dropped` counts from the oldest of
+    the history it was made of; `has_recap` if the recap stayed in it.
     """
 
     instructions: str | None
     items: tuple[Item, ...]
     estimated_tokens: int
-    room_tokens: int
+    filled_pct: int
     turns_dropped: int
     has_recap: bool
 
@@ -63,7 +64,7 @@ def assemble(
     alone = estimate_prompt_tokens(size_bytes(content), budgets)
     if alone > model.max_input_tokens:
         raise InputTooLong(max_input_tokens=model.max_input_tokens, estimated_tokens=alone)
-    room = Room(tokens=room_tokens(model), surcharge_tokens=tools.surcharge_tokens, budgets=budgets, carried=carried)
+    room = Room(tokens=_room_tokens(model), surcharge_tokens=tools.surcharge_tokens, budgets=budgets, carried=carried)
     if recap is not None:
         frame = _Frame.of(model, tools, content, recap)
         if frame.fits(room):
@@ -74,7 +75,7 @@ def assemble(
     return frame.filled(history, room)
 
 
-def room_tokens(model: ModelSpec) -> int:
+def _room_tokens(model: ModelSpec) -> int:
     """What a prompt may take of the window, with the longest answer still in it."""
     return min(model.max_input_tokens, model.context_window - model.max_output_tokens)
 
@@ -122,7 +123,7 @@ class _Frame(msgspec.Struct, frozen=True, kw_only=True):
             instructions=self.instructions or None,
             items=(*self._block(), *_items(history[first:]), UserText(self.content)),
             estimated_tokens=room.estimate(kept),
-            room_tokens=room.tokens,
+            filled_pct=room.filled_pct(kept),
             turns_dropped=first,
             has_recap=self.block is not None,
         )

@@ -45,6 +45,15 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
             and _within(extent.longest_chars, carried.max_message_chars)
         )
 
+    def filled_pct(self, extent: Extent) -> int:
+        """By that of the bounds which is nearest."""
+        bounds = (
+            (self.estimate(extent), self.tokens),
+            (extent.messages, self.carried.max_messages),
+            (extent.chars, self.carried.max_total_chars),
+        )
+        return max(count * 100 // bound for count, bound in bounds if bound)
+
     def holds_message(self, chars: int) -> bool:
         return _within(chars, self.carried.max_message_chars)
 

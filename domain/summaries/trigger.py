@@ -32,7 +32,7 @@ def _is_crowded(history: History, plan: Plan, rules: SummaryRules, recent_turns:
     return (
         plan.turns_dropped > 0
         or history.left_out_seq is not None
-        or plan.estimated_tokens * 100 >= plan.room_tokens * rules.threshold_pct
+        or plan.filled_pct >= rules.threshold_pct
         or len(history.exchanges) * 100 >= recent_turns * rules.threshold_pct
     )
 

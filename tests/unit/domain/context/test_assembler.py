@@ -189,6 +189,22 @@ def test_sizes_are_those_of_utf8() -> None:
     assert assemble(a_model(), BUDGETS, (), "é" * 2_000).estimated_tokens == 1_210
 
 
+@pytest.mark.parametrize(
+    ("room", "carried", "pct"),
+    [
+        (11_000, Capabilities(), 11),
+        (1_210, Capabilities(), 100),
+        (11_000, Capabilities(max_messages=4), 75),
+        (11_000, Capabilities(max_total_chars=8_000), 50),
+        (11_000, Capabilities(max_messages=1_000, max_total_chars=1_000_000), 11),
+    ],
+)
+def test_a_plan_tells_how_near_it_is_to_the_nearest_bound(room: int, carried: Capabilities, pct: int) -> None:
+    """4 000 bytes in three messages are 1 210 tokens."""
+    plan = assemble(a_model(room), BUDGETS, [an_exchange(3_000)], "m" * 1_000, NO_TOOLS, None, carried)
+    assert (plan.estimated_tokens, plan.filled_pct) == (1_210, pct)
+
+
 SIZES = st.lists(st.integers(min_value=2, max_value=5_000), max_size=12)
 
 

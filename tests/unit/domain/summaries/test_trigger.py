@@ -8,8 +8,8 @@ from domain.context.history import Exchange, History
 from domain.summaries.trigger import SummaryRules, summary_target
 
 RULES = SummaryRules()
-ROOMY = Plan(instructions=None, items=(), estimated_tokens=799, room_tokens=1_000, turns_dropped=0, has_recap=False)
-CROWDED = replace(ROOMY, estimated_tokens=800)
+ROOMY = Plan(instructions=None, items=(), estimated_tokens=799, filled_pct=79, turns_dropped=0, has_recap=False)
+CROWDED = replace(ROOMY, estimated_tokens=800, filled_pct=80)
 
 
 def exchanges(count: int, first_seq: int = 1) -> list[Exchange]:
