@@ -52,7 +52,8 @@ def runner(
     retries: Retries = THRICE,
     deadline: timedelta = timedelta(seconds=5),
     telemetry: Telemetry = SilentTelemetry(),  # noqa: B008 - it has no state
+    give_up: Handle | None = None,
 ) -> JobRunner:
     """Treats all queues alike."""
-    work = Work(handle=handle, retries=retries, deadline=deadline)
+    work = Work(handle=handle, retries=retries, deadline=deadline, give_up=give_up)
     return JobRunner(dsn, limits, dict.fromkeys(QUEUES, work), ticks, telemetry)

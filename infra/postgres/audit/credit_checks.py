@@ -145,6 +145,11 @@ CREDIT_CHECKS: Final = {
                 event.body ->> 'terminal_state', event.body ->> 'usage_source', event.body ->> 'effective_model')
             IS DISTINCT FROM (charge.credits_micro + settled.credits_micro, charge.credits_micro, settled.outcome,
                 settled.usage_source, settled.model))""",
+    "entry_of_the_ledger_without_its_bucket": """
+        SELECT entry.id FROM mini_chat.ledger_entries entry LEFT JOIN mini_chat.quota_buckets counted
+            ON (counted.tenant_id, counted.subject_id, counted.period_type, counted.period_start, counted.bucket)
+                = (entry.tenant_id, entry.subject_id, entry.period_type, entry.period_start, entry.bucket)
+        WHERE entry.kind IN ('adjust', 'system') AND counted.tenant_id IS NULL""",
     "system_call_that_is_settled_twice": """
         SELECT min(request_id::text) FROM mini_chat.ledger_entries
         WHERE kind = 'adjust' AND bucket = 'system' AND request_id IS NOT NULL

@@ -21,6 +21,7 @@ from domain.jobs.payloads import ExportAudit, Job
 from domain.jobs.retries import JobFailed
 from domain.scope import AccessScope
 from domain.telemetry.correlation import current_trace
+from domain.telemetry.ports import Counted
 from infra.jobs.engine_tables import JobTables
 from infra.jobs.runner import Tick
 from infra.postgres.job_tables import ENVIRONMENT, QUEUE, SCHEDULER
@@ -147,6 +148,39 @@ async def test_a_job_that_always_fails_is_tried_as_often_as_allowed_and_then_kep
         await eventually(lambda: _is_dead(admin))
     assert done.events.total() == 3
     assert await codes(admin) == ["sink_busy", "sink_busy", "sink_busy"]
+
+
+async def test_work_that_can_do_without_its_job_gives_up_after_the_last_attempt(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    done, given_up, telemetry = Done(JobFailed("sink_busy")), Done(), CountingTelemetry()
+    await enqueue(begin, a_job())
+    async with runner(database.dsn, done.handle, telemetry=telemetry, give_up=given_up.handle).running():
+        await eventually(lambda: _empty(admin))
+    assert (done.events.total(), given_up.events.total()) == (3, 1)
+    handled = telemetry.of(Counted.JOBS_HANDLED)
+    assert handled == {("audit_export", "retried"): 2, ("audit_export", "given_up"): 1}
+
+
+async def test_a_job_that_killed_its_workers_can_be_given_up_too(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    await enqueue(begin, a_job())
+    await admin.execute("UPDATE mini_chat.jobs SET attempts = 3")
+    done, given_up = Done(), Done()
+    async with runner(database.dsn, done.handle, give_up=given_up.handle).running():
+        await eventually(lambda: _empty(admin))
+    assert (done.events.total(), given_up.events.total()) == (0, 1)
+
+
+async def test_a_job_that_cannot_even_be_given_up_is_a_dead_letter(
+    database: Database, begin: PostgresUnitOfWork, admin: asyncpg.Connection
+) -> None:
+    done, given_up = Done(JobFailed("sink_busy", permanent=True)), Done(ValueError("CNRY-secret"))
+    await enqueue(begin, a_job())
+    async with runner(database.dsn, done.handle, give_up=given_up.handle).running():
+        await eventually(lambda: _is_dead(admin))
+    assert await codes(admin) == ["sink_busy"]
 
 
 async def _is_dead(admin: asyncpg.Connection) -> bool:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import asyncpg
 import msgspec
 import pytest
 from typing_extensions import override
@@ -28,10 +29,12 @@ from domain.system_calls.models import (
 from domain.system_calls.ports import SystemCallTx
 from domain.telemetry.ports import Counted
 from domain.unit_of_work import LostRace
+from infra.postgres.audit.checks import ROW_CHECKS
 from tests.fakes.providers import FunctionProvider, Play, saying
 from tests.fakes.telemetry import CountingTelemetry
 from tests.harness.engine import MODEL, a_user
 from tests.harness.postgres import Database
+from tests.harness.rows import connected
 from tests.harness.system_calls import Desk, system_desk
 from tests.integration.quotas.accounts import audited, bucket, rows
 
@@ -246,3 +249,48 @@ async def test_an_answer_is_settled_once(database: Database) -> None:
             async with desk.begin(SCOPE) as tx:
                 await settle(tx, answer)
     await audited(database)
+
+
+PLANTED = (
+    "UPDATE mini_chat.quota_buckets SET spent_micro = spent_micro + 1",
+    "UPDATE mini_chat.quota_buckets SET reserved_micro = 1",
+    "DELETE FROM mini_chat.quota_buckets",
+    "DELETE FROM mini_chat.ledger_entries WHERE kind = 'system'",
+    "DELETE FROM mini_chat.ledger_entries WHERE kind = 'adjust'",
+    "UPDATE mini_chat.ledger_entries SET credits_micro = credits_micro + 1",
+    "UPDATE mini_chat.ledger_entries SET model = 'another' WHERE kind = 'adjust'",
+    "UPDATE mini_chat.ledger_entries SET chat_id = gen_random_uuid() WHERE kind = 'adjust'",
+    "UPDATE mini_chat.ledger_entries SET request_id = gen_random_uuid() WHERE kind = 'adjust'",
+    "UPDATE mini_chat.ledger_entries SET reason = 'thread_summary' WHERE kind = 'adjust'",
+    "UPDATE mini_chat.ledger_entries SET usage_source = 'unknown' WHERE kind = 'adjust'",
+    "UPDATE mini_chat.ledger_entries SET outcome = 'failed' WHERE kind = 'adjust'",
+    "UPDATE mini_chat.ledger_entries SET period_start = period_start - 1 WHERE kind = 'adjust'",
+    "UPDATE mini_chat.ledger_entries SET policy_version = 7 WHERE kind = 'system'",
+    """INSERT INTO mini_chat.ledger_entries (tenant_id, kind, request_id, credits_micro, subject_id, period_type,
+        period_start, bucket) SELECT tenant_id, kind, request_id, 0, subject_id, period_type, period_start, bucket
+    FROM mini_chat.ledger_entries WHERE kind = 'adjust'""",
+    "DELETE FROM mini_chat.usage_events",
+    "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{actual_credits_micro}', '1')",
+    "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{terminal_state}', '\"failed\"')",
+)
+
+
+async def test_the_audit_finds_what_is_wrong_with_a_call(database: Database) -> None:
+    async with system_desk(database.dsn, FunctionProvider(saying("Tides"))) as desk:
+        await asked(desk)
+    async with connected(database.superuser_dsn) as books:
+        await books.execute("SET session_replication_role = replica")
+        assert await found(books) == []
+        unseen = []
+        for fault in PLANTED:
+            planting = books.transaction()
+            await planting.start()
+            assert await books.execute(fault) not in {"UPDATE 0", "DELETE 0", "INSERT 0 0"}, fault
+            if not await found(books):
+                unseen.append(fault)
+            await planting.rollback()
+    assert not unseen, "\n".join(unseen)
+
+
+async def found(books: asyncpg.Connection) -> list[str]:
+    return [name for name, query in ROW_CHECKS.items() if await books.fetch(query)]
