@@ -33,8 +33,8 @@ NO_BOUNDS: Final = Capabilities()
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """An assembled prompt with its estimate; the last item is the user's text, verbatim and alone.
 
-    `filled_pct` is how much of its room it takes, by the bound that is nearest. `turns_dropped` counts from the oldest of
-    the history it was made of; `has_recap` if the recap stayed in it.
+    `filled_pct` is how much of its room it takes, by the nearest bound. `turns_dropped` counts from the oldest of the
+    history it was made of; `has_recap` if the recap stayed in it.
     """
 
     instructions: str | None
