@@ -14,8 +14,10 @@ from domain.clock import SystemClock
 from domain.context.tool_texts import FILE_SEARCH_GUARD, WEB_SEARCH_GUARD
 from domain.errors import QuotaExceeded
 from domain.providers.capabilities import Capabilities
+from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import (
     Completed,
+    Failed,
     Finish,
     ProviderEvent,
     TextDelta,
@@ -56,6 +58,7 @@ CARRIES_ALL: Final = Capabilities(web_search=True, file_search=True, code_interp
 FILES: Final = ChatFiles(store_id="store", spreadsheets=("sheet",))
 SENDS: Final = 20
 WEB, FILE, CODE = ToolName.WEB_SEARCH, ToolName.FILE_SEARCH, ToolName.CODE_INTERPRETER
+UNREACHABLE: Final = Failed(failure=ProviderFailure(kind=FailureKind.UNREACHABLE, detail="nobody listens"))
 COMPLETED: Final = Completed(finish=Finish.STOP, usage=Usage(input_tokens=11, output_tokens=2))
 
 
@@ -274,6 +277,30 @@ async def test_one_call_too_many_ends_the_turn_and_keeps_what_was_said(
     assert await calls(database) == {f"{tool}_calls": allowed}
     assert telemetry.of(Counted.TOOL_CALL_LIMITED) == {(tool,): 1}
     assert telemetry.of(Counted.TOOL_CALLS) == {("start", tool): allowed, ("done", tool): allowed}
+    await audited(database)
+
+
+@pytest.mark.parametrize("searches", [2, 3])
+async def test_a_model_that_answers_instead_has_the_tools_that_were_held_for_it(
+    database: Database, searches: int
+) -> None:
+    busy = replace(MODEL, id="busy", fallback_model=ABLE.id, is_default=True)
+    spare = replace(ABLE, is_default=False)
+    search = calling(*[WEB] * searches)
+
+    async def play(request: ProviderRequest) -> AsyncIterator[Sequence[ProviderEvent]]:
+        if request.catalog_model == busy.id:
+            yield [UNREACHABLE]
+            return
+        async for batch in search(request):
+            yield batch
+
+    async with running_engine(database.dsn, able(play), models=(busy, spare)) as engine:
+        *_, last = await told(engine, web_search=True)
+    assert isinstance(last, Done if searches == 2 else TurnError)
+    (turn,) = await rows(database, "SELECT * FROM mini_chat.chat_turns")
+    assert (turn["effective_model"], turn["web_search_held"], turn["web_search_calls"]) == (ABLE.id, 2, 2)
+    assert await calls(database) == {"web_search_calls": 2}
     await audited(database)
 
 
