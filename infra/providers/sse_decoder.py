@@ -38,9 +38,9 @@ class SseDecoder:
             return []
         if self._opening is not None:
             chunk = self._without_mark(chunk)
-        elif self._at_start and _is_one_plain_frame(chunk) and self._allows(len(chunk)):
+        elif self._at_start and self._allows(len(chunk)) and (frame := _one_plain_frame(chunk)) is not None:
             self._left_bytes -= len(chunk)
-            return [Frame("", chunk[6:-2])]
+            return [frame]
         over = len(chunk) - self._left_bytes
         self._left_bytes -= len(chunk)
         frames = self._cut(chunk[:-over] if over > 0 else chunk)
@@ -135,15 +135,18 @@ class SseDecoder:
         self._data_bytes = 0
 
 
-def _is_one_plain_frame(chunk: bytes) -> bool:
-    """One `data` line that is not empty and its blank line: how nearly every chunk of a model server looks."""
-    end_of_line = chunk.find(b"\n")
-    return (
-        chunk.startswith(b"data: ")
-        and len(b"data: ") < end_of_line == len(chunk) - 2
+def _one_plain_frame(chunk: bytes) -> Frame | None:
+    """Perhaps an `event` line, one `data` line that is not empty, a blank one: how nearly every chunk looks."""
+    data = chunk.find(b"\n") + 1 if chunk.startswith(b"event: ") else 0
+    is_plain = (
+        chunk.startswith(b"data: ", data)
+        and data + len(b"data: ") < chunk.find(b"\n", data) == len(chunk) - 2
         and chunk.endswith(b"\n")
         and b"\r" not in chunk
     )
+    if not is_plain:
+        return None
+    return Frame(chunk[7 : data - 1].decode("utf-8", "replace") if data else "", chunk[data + 6 : -2])
 
 
 def _is_whole(data: bytes) -> bool:

@@ -45,6 +45,10 @@ def pieces(stream: bytes, cuts: list[int]) -> list[bytes]:
 
 @given(streams, st.lists(st.integers(0, 500), max_size=8))
 @example(b"data: a\r\n\r\ndata: b\r\n\r\n", [8, 9, 10, 11])
+@example(b"data: a\n\nevent: named\ndata: b\n\n", [9])
+@example(b"data: a\n\nevent: \xff\xe2\x82\xac\ndata: b\n\ndata: c\n\n", [9, 31])
+@example(b"data: a\n\nevent: \ndata: \n\n", [9])
+@example(b"data: a\n\nevent: x\n: y\n\n", [9])
 def test_any_split_gives_the_same_frames(stream: bytes, cuts: list[int]) -> None:
     assert decoded(pieces(stream, cuts)) == decoded([stream])
 
