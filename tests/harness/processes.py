@@ -16,7 +16,7 @@ import anyio
 _POLL_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_FOREIGN_SETTINGS = ("MINI_CHAT_", "OPENAI_")
+_FOREIGN_SETTINGS = ("MINI_CHAT_", "OPENAI_", "AZURE_OPENAI_", "ANTHROPIC_")
 
 
 class ProcessEnded(AssertionError):
@@ -140,7 +140,7 @@ async def mini_chat(
 ) -> AsyncIterator[Server]:
     """A real `mini-chat serve` at home in `directory` (its `.mini-chat/` too), ready to serve.
 
-    `env` is all it sees of MINI_CHAT_* and OPENAI_*: the settings of whoever runs the tests stay outside.
+    `env` is all it sees of settings and keys of providers: those of whoever runs the tests stay outside.
     """
     port = port or free_port()
     async with http_server(
