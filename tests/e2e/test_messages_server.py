@@ -174,6 +174,19 @@ async def test_an_answer_that_breaks_off_is_charged_for_what_it_said(client: Cli
     assert charged["output_tokens"] >= 400, "one token was counted before the first word"
 
 
+async def test_a_cancelled_answer_is_charged_for_what_was_read_and_said(client: Client, upstream: Upstream) -> None:
+    upstream.reply(sse(begin(message(input_tokens=50)), opened(text("")), said("word " * 400), Action.HANG))
+    chat_id = await client.chat(model="open")
+    async with client.stream(chat_id) as stream:
+        await stream.first("delta")
+        receipt = await client.ask("POST", f"chats/{chat_id}/turns/{stream.request_id}/cancel")
+    await upstream.exchanges[-1].closed.wait()
+    (charged,) = (await client.ask("GET", "usage?limit=1")).json()["items"]
+    assert (charged["source"], charged["input_tokens"]) == ("estimated", 50)
+    assert charged["output_tokens"] >= 400
+    assert receipt.json()["credits_charged_micro"] == charged["credits_micro"]
+
+
 @pytest.mark.parametrize(
     ("reason", "finish"), [("max_tokens", "length"), ("refusal", "content_filter"), ("pause_turn", "tool_limit")]
 )
