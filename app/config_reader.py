@@ -212,6 +212,9 @@ def _plain_tree(tree: Tree) -> dict[str, object]:
 
 
 def _path(kind: type, value: object) -> object:
+    """What msgspec leaves to us: paths, and values that may be anything."""
+    if kind is object:
+        return value
     if kind is Path and isinstance(value, str) and value:
         return Path(value)
     raise ValueError("expected a path")

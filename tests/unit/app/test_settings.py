@@ -1,6 +1,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.config_layers import Mistakes, env_name
@@ -121,6 +122,20 @@ def test_a_provider_can_be_described_by_variables_alone_or_on_top_of_the_file() 
     assert settings.providers["local"].base_url == "https://b.example.com"
     assert settings.providers["my_vllm"].auth.key == "env:MINI_CHAT_VLLM_KEY"
     assert settings.providers["my_vllm"].extra_headers == {"X-Team": "chat"}
+
+
+def test_members_of_requests_are_taken_as_they_are_from_file_and_variable() -> None:
+    members = {"top_k": 40, "guided": {"choice": ["a", "b"]}, "flag": True, "share": 0.5}
+    table = '{ top_k = 40, guided = { choice = ["a", "b"] }, flag = true, share = 0.5 }'
+    toml = (
+        f'[providers.one]\nkind = "openai_chat"\nbase_url = "https://a.example.com"\nextra_body = {table}\n'
+        f'[[models]]\nid = "m"\nprovider_id = "one"\nprovider_model_id = "r"\napi_params = {{ extra_body = {table} }}\n'
+    )
+    settings = loaded(toml, {})
+    assert settings.providers["one"].extra_body == members
+    assert settings.models[0].api_params == {"extra_body": members}
+    variable = {"MINI_CHAT_PROVIDERS__ONE__EXTRA_BODY": msgspec.json.encode(members).decode()}
+    assert loaded(toml.replace(f"extra_body = {table}\n", ""), variable).providers["one"].extra_body == members
 
 
 def test_a_model_has_the_common_deadlines_except_for_its_own() -> None:
