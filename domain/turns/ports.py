@@ -46,7 +46,8 @@ class Turns(Protocol):
     async def history(self, chat_id: ChatId, newest: int, max_bytes: int, without: TurnId | None = None) -> History:
         """The summary of the chat and the newest turns beyond it that users saw an answer of, within both bounds.
 
-        In one read. Deleted and replaced ones are no part of it, nor is the one that is about to be replaced.
+        In one read. Deleted and replaced ones are no part of it, nor is the one that is about to be replaced, nor a
+        summary that covers it.
         """
         ...
 

@@ -10,12 +10,16 @@ from domain.context.history import Exchange, History, Recap
 from infra.postgres.prepared import Prepared
 
 # One row more than wanted tells whether there are older ones; it is told without its text. Sizes are known without
-# unpacking the texts.
+# unpacking the texts. A summary that covers the turn that is about to go will go with it.
 HISTORY: Final = Prepared(
     text("""
     WITH recap AS MATERIALIZED (
         SELECT body, covers_seq, token_estimate FROM mini_chat.thread_summaries
         WHERE tenant_id = CAST(:b_tenant_id AS uuid) AND chat_id = CAST(:b_chat_id AS uuid) AND covers_seq > 0
+            AND NOT EXISTS (
+                SELECT FROM mini_chat.chat_turns replaced
+                WHERE replaced.tenant_id = CAST(:b_tenant_id AS uuid) AND replaced.id = CAST(:b_without AS uuid)
+                    AND replaced.user_seq <= covers_seq)
     ), counted AS MATERIALIZED (
         SELECT turn.user_seq, asked.content AS asked, answered.content AS answered,
             row_number() OVER newest AS place,

@@ -152,6 +152,16 @@ async def test_a_removed_turn_that_the_summary_covers_takes_the_summary_with_it(
     assert shows(provider.requests[-1], "question 0")
 
 
+async def test_a_changed_turn_beyond_the_summary_is_asked_again_with_it(
+    engine: Engine, provider: FunctionProvider, database: Database
+) -> None:
+    chat_id = await a_summarised_chat(engine, database, turns=3, covered=2)
+    conversation = await engine.change(WHO, chat_id, content="another question")
+    await read_all(conversation.reader)
+    assert shows(provider.requests[-1], BODY)
+    assert not shows(provider.requests[-1], "question 2")
+
+
 @pytest.mark.parametrize("content", [None, "another question"])
 async def test_a_changed_turn_that_the_summary_covers_takes_the_summary_with_it(
     engine: Engine, provider: FunctionProvider, database: Database, content: str | None
@@ -160,6 +170,8 @@ async def test_a_changed_turn_that_the_summary_covers_takes_the_summary_with_it(
     conversation = await engine.change(WHO, chat_id, content=content)
     await read_all(conversation.reader)
     assert await summary_of(database.superuser_dsn, chat_id) == ("", 0, 2)
+    assert not shows(provider.requests[-1], BODY)
+    assert shows(provider.requests[-1], "question 0")
     await ask(engine, chat_id, "now")
     assert not shows(provider.requests[-1], BODY)
     assert shows(provider.requests[-1], content or "question 1")

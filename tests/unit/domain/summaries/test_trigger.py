@@ -1,10 +1,16 @@
 """When a conversation is summarised, and up to where (engine.md 6.3)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.context.assembler import Plan
+from domain.catalogue.models import Estimation, ModelSpec
+from domain.context.assembler import NO_TOOLS, Plan, assemble
+from domain.context.fencing import fenced
 from domain.context.history import Exchange, History
+from domain.providers.capabilities import Capabilities
+from domain.providers.request import UserText
 from domain.summaries.trigger import SummaryRules, summary_target
 
 RULES = SummaryRules()
@@ -58,3 +64,46 @@ def test_a_history_that_nears_the_number_of_turns_that_are_read_is_crowded() -> 
 
 def test_summaries_that_are_off_are_not_wanted() -> None:
     assert target(CROWDED, History(exchanges=exchanges(10)), SummaryRules(enabled=False)) is None
+
+
+ESTIMATION = Estimation()
+RECAP = fenced("s" * 400, "0" * 32)
+
+
+def a_model(room: int) -> ModelSpec:
+    return ModelSpec(
+        id="m",
+        provider_id="p",
+        provider_model_id="m",
+        max_input_tokens=room,
+        context_window=room + 100,
+        max_output_tokens=100,
+    )
+
+
+@given(
+    sizes=st.lists(st.integers(min_value=1, max_value=3_000), max_size=60),
+    room=st.integers(min_value=400, max_value=4_000),
+    recent_turns=st.integers(min_value=1, max_value=25),
+    keep_turns=st.integers(min_value=1, max_value=8),
+    carried=st.builds(Capabilities, max_messages=st.none() | st.integers(min_value=4, max_value=40)),
+)
+def test_what_one_prompt_leaves_out_the_summary_of_the_next_one_covers(
+    sizes: list[int], room: int, recent_turns: int, keep_turns: int, carried: Capabilities
+) -> None:
+    """However long the turns are, each is in the prompt, covered, or about to be; and the frontier never recedes."""
+    rules, covers_seq = SummaryRules(keep_turns=keep_turns), 0
+    said: list[Exchange] = []
+    for number, size in enumerate(sizes):
+        beyond = [each for each in said if each.user_seq > covers_seq]
+        left_out = [each.user_seq for each in beyond[:-recent_turns]]
+        history = History(exchanges=beyond[-recent_turns:], left_out_seq=max(left_out, default=None))
+        recap = RECAP if covers_seq else None
+        plan = assemble(a_model(room), ESTIMATION, history.exchanges, "m", NO_TOOLS, recap, carried)
+        target_seq = summary_target(history, plan, rules, recent_turns)
+        shown = {item.text for item in plan.items if isinstance(item, UserText)}
+        missing = [each.end_seq for each in beyond if each.user_text not in shown]
+        assert max(missing, default=0) <= (target_seq or 0)
+        assert target_seq is None or covers_seq < target_seq < 2 * number + 1
+        covers_seq = target_seq or covers_seq
+        said.append(Exchange(user_seq=2 * number + 1, user_text=f"{number} " + "u" * size, assistant_text="a"))
