@@ -75,6 +75,10 @@ class ToolSet(msgspec.Struct, frozen=True, kw_only=True):
         """After so many calls the next one ends the turn; of a refused tool that is the first."""
         return {ToolName(name): self.allowance.of(name) for name in self.refused | self.names}
 
+    def calls_within(self, most: int) -> int:
+        """What a provider is told that counts the calls of all tools together: it should stop before we have to."""
+        return min(most, sum(self.allowance.of(name) for name in self.names)) if self.tools else most
+
 
 def offered(model: ModelSpec, can: Capabilities, occasion: Occasion) -> ToolSet:
     """In a fixed order, so that equal turns make equal requests."""

@@ -176,7 +176,7 @@ class Opening:
             max_output_tokens=model.max_output_tokens,
             params=model.api_params,
             tools=tools.tools,
-            max_tool_calls=model.max_tool_calls,
+            max_tool_calls=tools.calls_within(model.max_tool_calls),
             deadlines=model.deadlines,
             pseudonyms=self._pseudonymiser.of(brief.scope, brief.chat_id),
             traceparent=brief.trace.traceparent(),

@@ -11,7 +11,7 @@ from domain.providers.events import ToolName
 from domain.providers.request import CodeInterpreter, FileSearch, WebSearch
 from domain.switches.models import Tool
 from domain.tools.calls import ToolCalls
-from domain.tools.offered import ChatFiles, Occasion, offered
+from domain.tools.offered import ChatFiles, Occasion, ToolSet, offered
 
 FILES: Final = ChatFiles(store_id="store", only=("a",), spreadsheets=("sheet",))
 LEFT: Final = ToolCalls(file_search=2, web_search=3, code_interpreter=10)
@@ -91,6 +91,16 @@ def test_file_search_is_limited_and_not_held() -> None:
         Occasion(web_search=False, left=LEFT, files=FILES),
     )
     assert (tools.held, tools.limits) == (ToolCalls(), {ToolName.FILE_SEARCH: 2})
+
+
+@pytest.mark.parametrize(("most", "searches", "told"), [(2, 3, 2), (3, 3, 3), (9, 3, 3), (2, 1, 1)])
+def test_a_provider_is_told_no_more_calls_than_the_turn_has(most: int, searches: int, told: int) -> None:
+    occasion = Occasion(web_search=True, left=ToolCalls(web_search=searches, code_interpreter=10))
+    assert offered(a_model(EVERYTHING), Capabilities(web_search=True), occasion).calls_within(most) == told
+
+
+def test_without_tools_the_catalogue_alone_says_how_many_calls() -> None:
+    assert ToolSet().calls_within(2) == 2
 
 
 METERED = (Tool.WEB_SEARCH, Tool.CODE_INTERPRETER)
