@@ -17,6 +17,7 @@ from infra.providers.settings import ProviderSettings
 MAX_MESSAGES: Final = 500
 MAX_MESSAGE_CHARS: Final = 8_000
 MAX_TOTAL_CHARS: Final = 32_000
+_BREAK: Final = "\n\n"
 _MAX_TOKENS: Final = 4_096
 _MAX_TEMPERATURE: Final = 2.0
 _MAX_TOP_K: Final = 200
@@ -33,7 +34,7 @@ class InferenceHttp:
             web_search=settings.force_web_search,
             max_messages=MAX_MESSAGES,
             max_message_chars=MAX_MESSAGE_CHARS,
-            max_total_chars=MAX_TOTAL_CHARS,
+            max_total_chars=MAX_TOTAL_CHARS - len(_BREAK),
         )
         self._may_search = settings.force_web_search
         self._headers = headers
@@ -69,14 +70,26 @@ def _number(params: Mapping[str, object], name: str) -> float | None:
 
 
 def _messages(request: ProviderRequest) -> Iterator[Message]:
-    """There is no role for instructions, so the first thing a user says begins with them."""
+    """There is no role for instructions, so the first thing a user says begins with them, or follows them."""
     instructions = request.instructions
     for item in request.items:
         message = _message(item)
         if instructions and message["role"] == "user":
-            message["content"] = f"{instructions}\n\n{message['content']}"
+            yield from _instructed(instructions, message)
             instructions = None
-        yield message
+        else:
+            yield message
+
+
+def _instructed(instructions: str, message: Message) -> Iterator[Message]:
+    """In one message where the server takes one of that length."""
+    together = f"{instructions}{_BREAK}{message['content']}"
+    if len(together) <= MAX_MESSAGE_CHARS:
+        yield {"role": "user", "content": together}
+        return
+    for start in range(0, len(instructions), MAX_MESSAGE_CHARS):
+        yield {"role": "user", "content": instructions[start : start + MAX_MESSAGE_CHARS]}
+    yield message
 
 
 def _message(item: Item) -> Message:
