@@ -1,7 +1,7 @@
 """Turns over a self-hosted server that streams tokens, from socket to socket."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from tests.harness.client import Client
 from tests.harness.postgres import Database, PostgresServer
 from tests.harness.service import Service, serving, settings
-from tests.harness.upstream import Action, Upstream
+from tests.harness.upstream import Action, Exchange, Upstream
 from tests.upstreams.inference_http import KEY, InferenceServer, answered, called, token
 
 OWN: Final = {"id": "own", "provider_id": "own", "provider_model_id": "any", "max_output_tokens": 50_000}
@@ -43,9 +43,9 @@ async def client(own_service: Service) -> AsyncIterator[Client]:
         yield client
 
 
-def messages_sent(upstream: Upstream) -> list[Any]:
-    sent: list[Any] = msgspec.json.decode(upstream.exchanges[-1].body)["messages"]
-    return sent
+def contents(exchange: Exchange) -> list[str]:
+    """What the server was told, alternately by the user and by itself."""
+    return [message["content"] for message in msgspec.json.decode(exchange.body)["messages"]]
 
 
 async def test_an_answer_is_streamed_estimated_and_remembered(client: Client, upstream: Upstream) -> None:
@@ -57,11 +57,7 @@ async def test_an_answer_is_streamed_estimated_and_remembered(client: Client, up
     assert upstream.exchanges[-1].target == "/generate"
     assert stream.frames[-1].data["usage"]["output_tokens"] > 0
     await client.told(chat_id, "Two")
-    assert [(message["role"], message["content"]) for message in messages_sent(upstream)] == [
-        ("user", "One"),
-        ("assistant", "Hello there"),
-        ("user", "Two"),
-    ]
+    assert contents(upstream.exchanges[-1]) == ["One", "Hello there", "Two"]
 
 
 async def test_a_tool_is_told_and_its_markers_are_not(client: Client, upstream: Upstream) -> None:
@@ -96,3 +92,16 @@ async def test_a_refusal_ends_the_turn_under_its_own_code(
     stream = await client.told(await client.chat(model="own"))
     assert stream.terminal is not None
     assert (stream.terminal.data["code"], stream.terminal.data["retryable"]) == (code, retryable)
+
+
+async def test_what_the_server_would_not_take_is_refused_before_it_is_asked(client: Client, upstream: Upstream) -> None:
+    upstream.answer_with(InferenceServer())
+    chat_id, question = await client.chat(model="own"), "x" * 7_000
+    for _ in range(6):
+        await client.told(chat_id, question)
+    refused = await client.ask("POST", f"chats/{chat_id}/messages", {"content": "x" * 8_001})
+    assert (refused.status, refused.json()["code"]) == (422, "context_budget_exceeded")
+    # A summary of the long conversation may be made meanwhile.
+    told = [contents(exchange) for exchange in upstream.exchanges if exchange.target == "/generate"]
+    assert [len(each) for each in told if each[-1] == question] == [1, 3, 5, 7, 7, 7]
+    assert max(len(content) for each in told for content in each) <= 8_000
