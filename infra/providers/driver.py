@@ -118,8 +118,7 @@ class HttpStream:
         raise StopAsyncIteration
 
     def _given(self, batch: list[ProviderEvent]) -> list[ProviderEvent]:
-        last = batch[-1]
-        if isinstance(last, (Completed, Failed)):
+        if self._ended and isinstance(last := batch[-1], (Completed, Failed)):
             self._terminal = last
         return self._pairs.completed(batch)
 

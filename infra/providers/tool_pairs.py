@@ -5,7 +5,7 @@ from typing import Final
 
 from domain.providers.events import Completed, Failed, ProviderEvent, ToolDone, ToolName, ToolStart
 
-_CONCERNED = (ToolStart, ToolDone, Completed, Failed)
+_CONCERNED: Final = frozenset({ToolStart, ToolDone, Completed, Failed})
 _EMPTY: Final[dict[ToolName, dict[str, object]]] = {
     ToolName.FILE_SEARCH: {"files_searched": 0},
     ToolName.WEB_SEARCH: {},
@@ -25,7 +25,7 @@ class ToolPairs:
 
     def completed(self, batch: list[ProviderEvent]) -> list[ProviderEvent]:
         for event in batch:
-            if isinstance(event, _CONCERNED):
+            if type(event) in _CONCERNED:
                 return [each for one in batch for each in self._completed(one)]
         return batch
 
