@@ -58,6 +58,17 @@ PLANTED: Final = (
     "UPDATE mini_chat.messages SET is_partial = true WHERE role = 'assistant'",
     "UPDATE mini_chat.messages SET seq = seq + 2",
     "UPDATE mini_chat.chats SET message_count = message_count + 1",
+    (
+        "INSERT INTO mini_chat.thread_summaries (tenant_id, chat_id, version, body, covers_seq, token_estimate, model)"
+        " SELECT tenant_id, id, 1, 'x', 1, 1, 'm' FROM mini_chat.chats"
+    ),
+    (
+        "WITH gone AS (UPDATE mini_chat.chat_turns SET deleted_at = now() + interval '1 minute'),"
+        " hidden AS (UPDATE mini_chat.messages SET deleted_at = now()),"
+        " uncounted AS (UPDATE mini_chat.chats SET message_count = 0)"
+        " INSERT INTO mini_chat.thread_summaries (tenant_id, chat_id, version, body, covers_seq, token_estimate, model)"
+        " SELECT tenant_id, id, 1, 'x', 2, 1, 'm' FROM mini_chat.chats"
+    ),
     "DELETE FROM mini_chat.usage_events",
     "DELETE FROM mini_chat.audit_events WHERE event_type = 'turn_completed'",
     "UPDATE mini_chat.usage_events SET turn_id = gen_random_uuid()",
