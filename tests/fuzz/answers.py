@@ -51,7 +51,7 @@ _MOST_TOKENS: Final = 10_000_000
 def answer_case(kind: ProviderKind) -> Callable[[Random], tuple[str, Callable[[], bool]]]:
     def case(random: Random) -> tuple[str, Callable[[], bool]]:
         stream = broken(random, random.choice(recorded(kind)))
-        size, tags = random.choice((3, 64, len(stream))), random.choice(list(ThinkTags))
+        size, tags = random.choice((64, 1_000, len(stream))), random.choice(list(ThinkTags))
         return stream.decode("latin-1"), lambda: _read(kind, tags, cut(stream, size))
 
     return case
