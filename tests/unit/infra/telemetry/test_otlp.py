@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanContext, SpanKind
 
 from domain.errors import ChatNotFound
-from domain.telemetry.ports import Counted, Measured, SpanName, Telemetry
+from domain.telemetry.ports import Counted, Gauged, Measured, SpanName, Telemetry
 from domain.telemetry.trace_context import new_trace, trace_from
 from infra.telemetry.otlp import OtlpTelemetry
 
@@ -62,6 +62,21 @@ def test_what_is_measured_is_a_histogram_with_closed_labels(telemetry: Telemetry
     assert isinstance(point, HistogramDataPoint)
     assert metric.name == "mini_chat_kill_switch_effect_seconds"
     assert (point.sum, point.count, dict(point.attributes or {})) == (0.75, 2, {"mode": "abort"})
+
+
+def test_a_gauge_shows_what_was_told_last(telemetry: Telemetry, collector: Collector) -> None:
+    for state in (2, 1):
+        telemetry.gauge(Gauged.BREAKER_STATE, state, provider="far", tenant="nobody")
+    data = collector.counts.get_metrics_data()
+    assert data
+    (metric,) = (each for each in data.resource_metrics[0].scope_metrics[0].metrics)
+    (point,) = metric.data.data_points
+    assert isinstance(point, NumberDataPoint)
+    assert (metric.name, point.value, dict(point.attributes or {})) == (
+        "mini_chat_breaker_state",
+        1,
+        {"provider": "far"},
+    )
 
 
 def test_a_span_continues_the_callers_trace(telemetry: Telemetry, collector: Collector) -> None:
