@@ -24,6 +24,8 @@ CALL_DEADLINE: Final = timedelta(seconds=10)
 
 
 class TitleService:
+    """`deadline` is how long a model may take."""
+
     def __init__(
         self,
         begin: UnitOfWork[TitleTx],
@@ -32,6 +34,7 @@ class TitleService:
         board: Switchboard,
         rates: Rates,
         clock: Clock,
+        deadline: timedelta = CALL_DEADLINE,
     ) -> None:
         self._begin = begin
         self._policy = policy
@@ -39,6 +42,7 @@ class TitleService:
         self._board = board
         self._rates = rates
         self._clock = clock
+        self._deadline = deadline
 
     async def generate(self, who: Subject, chat_id: ChatId, *, dry_run: bool) -> GeneratedTitle:
         """Replaces the title, whoever gave it, unless it is a dry run. A model that does not answer is no error.
@@ -65,7 +69,7 @@ class TitleService:
         self, scope: AccessScope, chat_id: ChatId, beginning: Beginning
     ) -> tuple[GeneratedTitle, SystemAnswer | None]:
         try:
-            proposal = await propose(self._calls, scope, chat_id, beginning, CALL_DEADLINE)
+            proposal = await propose(self._calls, scope, chat_id, beginning, self._deadline)
         except (SystemCallRefused, SystemCallFailed):
             return fallback(beginning), None
         return proposal.title, proposal.answer

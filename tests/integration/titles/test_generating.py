@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
+import anyio
 import msgspec
 import pytest
 
@@ -28,7 +30,7 @@ from domain.switches.models import Switch, SwitchScope
 from domain.switches.ports import Standing
 from domain.telemetry.ports import SilentTelemetry
 from domain.titles.models import GeneratedTitle, TitleSource
-from domain.titles.service import TitleService
+from domain.titles.service import CALL_DEADLINE, TitleService
 from infra.local.rate_limiter import LocalRateLimiter
 from tests.fakes.limits import unlimited
 from tests.fakes.providers import FunctionProvider, saying
@@ -78,6 +80,7 @@ async def an_office(
     switches: Sequence[Switch] = NO_SWITCHES,
     rates: Rates | None = None,
     daily_limit_micro: int = PLENTY_MICRO,
+    deadline: timedelta = CALL_DEADLINE,
 ) -> AsyncIterator[Office]:
     """Where a user has one chat with one answer, and titles are made."""
     who, model = a_user(), provider or FunctionProvider(saying("Tides"))
@@ -88,7 +91,9 @@ async def an_office(
         chat_id = await a_chat(engine, who)
         await answered(engine, who, chat_id)
         await switched(desk, switches)
-        titles = TitleService(desk.begin, Policy(), desk.calls, desk.board, rates or unlimited(), SystemClock())
+        titles = TitleService(
+            desk.begin, Policy(), desk.calls, desk.board, rates or unlimited(), SystemClock(), deadline
+        )
         yield Office(engine=engine, titles=titles, provider=model, who=who, chat_id=chat_id)
     await audited(database)
 
@@ -135,6 +140,14 @@ async def test_without_a_model_the_first_line_it_is(database: Database, office: 
         assert await title_of(database, opened.chat_id) == ("Mine", "user")
         assert await opened.generate() == BY_MESSAGE
     assert await title_of(database, opened.chat_id) == ("When is high tide?", "first_line")
+
+
+async def test_a_model_that_takes_too_long_is_not_waited_for(database: Database) -> None:
+    silent = FunctionProvider(saying("never", gate=anyio.sleep_forever))
+    async with an_office(database, provider=silent, deadline=timedelta(milliseconds=50)) as office:
+        with anyio.fail_after(5):
+            assert await office.generate() == BY_MESSAGE
+        assert silent.closed == 1
 
 
 @pytest.mark.parametrize("name", ["global", "tenant"])

@@ -13,6 +13,7 @@ from domain.providers.request import ProviderRequest
 from domain.streaming.events import Done
 from domain.streaming.ports import OnDisconnect
 from domain.telemetry.trace_context import new_trace
+from domain.titles.models import TitleMode
 from domain.turns.models import LATEST, SendCommand
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.engine import Engine, a_chat, a_key, a_user, read_all, running_engine
@@ -66,6 +67,15 @@ async def test_a_turn_stays_within_its_statements_and_a_delta_costs_none(
         before, meanwhile, after = await costs(engine, spoken, command, deltas)
     assert 0 < before <= MOST_BEFORE
     assert meanwhile == 0
+    assert 0 < after <= MOST_AFTER
+
+
+async def test_a_turn_that_has_its_chat_named_stays_within_its_statements(database: Database) -> None:
+    spoken = Spoken()
+    async with running_engine(database.dsn, spoken, titles=TitleMode.MODEL) as engine:
+        await know_the_types(engine, spoken)
+        before, _, after = await costs(engine, spoken, SendCommand(target=ChatDraft(), content="Hello"), deltas=1)
+    assert 0 < before <= MOST_BEFORE
     assert 0 < after <= MOST_AFTER
 
 
