@@ -20,6 +20,7 @@ from tests.upstreams.anthropic import (
     failed,
     found,
     message,
+    not_found,
     opened,
     refusal,
     said,
@@ -123,6 +124,25 @@ async def test_a_web_search_shows_as_tool_events_and_its_sources_as_citations(
     answer = (await client.messages(chat_id))[-1]
     assert answer["content"][19:24] == "14:05"
     assert answer["citations"] == [citation]
+
+
+@pytest.mark.parametrize(
+    ("last", "ending"),
+    [
+        (not_found("s2", "max_uses_exceeded"), ("done", "stop")),
+        (found("s2", TIDES), ("error", "web_search_calls_exceeded")),
+    ],
+)
+async def test_a_search_that_the_provider_refused_as_one_too_many_does_no_harm(
+    client: Client, upstream: Upstream, last: dict[str, Any], ending: tuple[str, str]
+) -> None:
+    allowed = [block for id_ in ("s0", "s1") for block in (search(id_, "q"), found(id_, TIDES))]
+    upstream.answer_with(MessagesApi(*allowed, search("s2", "q"), last, text("14:05")))
+    stream = await client.told(await client.chat(model="open"), "When?", web_search={"enabled": True})
+    assert stream.terminal is not None
+    told = stream.terminal.data
+    assert (stream.terminal.event, told.get("finish_reason") or told.get("code")) == ending
+    assert sum(frame.event == "tool" for frame in stream.frames) == 4
 
 
 @pytest.mark.parametrize(("model", "thoughts"), [("open", "Let me see."), ("discreet", "")])

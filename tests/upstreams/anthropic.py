@@ -49,6 +49,11 @@ def found(id_: str, *urls: str) -> Json:
     return {"type": "web_search_tool_result", "tool_use_id": id_, "content": results}
 
 
+def not_found(id_: str, error_code: str) -> Json:
+    error = {"type": "web_search_tool_result_error", "error_code": error_code}
+    return {"type": "web_search_tool_result", "tool_use_id": id_, "content": error}
+
+
 def cited(url: str, title: str | None, snippet: str) -> Json:
     return {
         "type": "web_search_result_location",

@@ -14,6 +14,7 @@ from anthropic.types import (
     ThinkingBlock,
     ToolUseBlock,
     WebSearchToolResultBlock,
+    WebSearchToolResultError,
 )
 
 from tests.harness.upstream import Reply, Upstream
@@ -26,6 +27,7 @@ from tests.upstreams.anthropic import (
     failed,
     found,
     message,
+    not_found,
     opened,
     refusal,
     said,
@@ -111,6 +113,18 @@ async def test_the_raw_events_come_in_the_order_of_the_api(client: AsyncAnthropi
     assert events[0] == "message_start"
     assert events[-2:] == ["message_delta", "message_stop"]
     assert events.count("content_block_start") == events.count("content_block_stop") == 6
+
+
+async def test_a_search_that_was_refused_is_understood(upstream: Upstream, client: AsyncAnthropic) -> None:
+    upstream.answer_with(
+        MessagesApi(search("srvtoolu_1", "q"), not_found("srvtoolu_1", "max_uses_exceeded"), text("a"))
+    )
+    async with client.messages.stream(**ASKED, tools=[WEB_SEARCH]) as stream:
+        answer = await stream.get_final_message()
+    result = answer.content[1]
+    assert isinstance(result, WebSearchToolResultBlock)
+    assert isinstance(result.content, WebSearchToolResultError)
+    assert result.content.error_code == "max_uses_exceeded"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ class Message(msgspec.Struct, gc=False):
 
 
 class Block(msgspec.Struct, gc=False):
+    """`content` of a result lists what was found, or is the error that came instead."""
+
     type: str | None = None
     id: str | None = None
     name: str | None = None
@@ -20,6 +22,7 @@ class Block(msgspec.Struct, gc=False):
     text: str | None = None
     thinking: str | None = None
     input: dict[str, object] | None = None
+    content: object = None
 
 
 class Delta(msgspec.Struct, gc=False):
@@ -83,6 +86,7 @@ def _block(value: object) -> Block | None:
         text=_text(value.get("text")),
         thinking=_text(value.get("thinking")),
         input=_members(value.get("input")),
+        content=value.get("content"),
     )
 
 

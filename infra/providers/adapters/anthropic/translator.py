@@ -4,7 +4,7 @@ from typing import Final
 
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ToolName, Usage, UsageReport
-from domain.providers.request import Function, ProviderRequest
+from domain.providers.request import Function, ProviderRequest, WebSearch
 from infra.providers.adapters.anthropic.blocks import MOST_CALLS, MOST_SOURCES, CallBlock, OpenBlock, TextBlock
 from infra.providers.adapters.anthropic.event import Block, Delta, Event, read_event
 from infra.providers.adapters.anthropic.running_usage import RunningUsage
@@ -50,7 +50,7 @@ class MessagesTranslator:
         self._open: dict[int, OpenBlock] = {}
         self._calls = 0
         self._sources = 0
-        self._searches = Searches()
+        self._searches = Searches(next((tool.max_uses for tool in request.tools if isinstance(tool, WebSearch)), None))
         self._citations = CitationList()
         self._usage = RunningUsage()
         self._finish = Finish.STOP
@@ -122,7 +122,7 @@ class MessagesTranslator:
             case "server_tool_use" if block.name == ToolName.WEB_SEARCH:
                 events += self._searches.begin(block.id)
             case "web_search_tool_result":
-                events += self._searches.end(block.tool_use_id)
+                events += self._searches.end(block.tool_use_id, refused=isinstance(block.content, dict))
         return events
 
     def _on_delta(self, index: int, delta: Delta) -> list[ProviderEvent]:

@@ -40,6 +40,7 @@ from tests.upstreams.anthropic import (
     frame,
     frames,
     message,
+    not_found,
     opened,
     ping,
     said,
@@ -421,6 +422,17 @@ def test_a_search_begins_once_and_ends_once(frames_: bytes, keys: list[str]) -> 
         if isinstance(event, (ToolStart, ToolDone))
     ]
     assert shown == keys
+
+
+def test_a_search_beyond_the_allowed_ones_is_told_only_if_it_was_made() -> None:
+    allowed = b"".join(opened(search(f"s{n}", "q")) + opened(found(f"s{n}")) for n in range(3))
+    refused = opened(search("s3", "q")) + opened(not_found("s3", "max_uses_exceeded"))
+    made = opened(search("s4", "q")) + opened(found("s4"))
+    events, _ = translated(
+        begin(message()) + allowed + refused + made + opened(search("s5", "q")) + ending(output_tokens=3)
+    )
+    tools = [event for event in events if isinstance(event, (ToolStart, ToolDone))]
+    assert [tool.key for tool in tools] == ["s0", "s0", "s1", "s1", "s2", "s2", "s4", "s4"]
 
 
 def test_a_call_of_a_function_that_nobody_offered_is_ignored_and_counted() -> None:
