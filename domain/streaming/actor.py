@@ -172,7 +172,8 @@ class TurnActor:
         self.control = CallControl()
         self.transcript.is_of(exposes_reasoning=then.exposes_reasoning, tool_limits=spare.brief.tool_limits)
         await checkpoint()
-        return True
+        # Whoever switched it off meanwhile looked for turns of this model before there was one.
+        return spare.is_offered()
 
     def _note_remote(self, span: Span) -> None:
         """Ids of theirs are for whoever asks them about a call; nobody else gets to see one."""

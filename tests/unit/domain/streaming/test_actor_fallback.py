@@ -1,6 +1,6 @@
 """A turn whose model does not take its call goes over to another, once, and only while nothing has been heard."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import anyio
 import pytest
@@ -55,7 +55,7 @@ class Stage:
         first: FunctionProvider,
         then: Play = saying("B"),  # noqa: B008 - makes a new answer for each call
         *,
-        is_offered: bool = True,
+        is_offered: Callable[[], bool] = lambda: True,
         books: MemoryBooks | None = None,
     ) -> None:
         self.first = first
@@ -65,7 +65,7 @@ class Stage:
             brief=replace(brief, resolution=replace(brief.resolution, effective=OTHER)),
             provider=self.second,
             request=replace(REQUEST, model="other"),
-            is_offered=lambda: is_offered,
+            is_offered=is_offered,
         )
         self.turn = OneTurn(first, fallback=fallback, books=books)
 
@@ -131,11 +131,21 @@ async def test_it_goes_over_once_and_then_the_second_failure_stands() -> None:
 
 
 async def test_a_model_that_was_switched_off_meanwhile_is_not_called() -> None:
-    stage = Stage(telling([failed(FailureKind.OVERLOADED)]), is_offered=False)
+    stage = Stage(telling([failed(FailureKind.OVERLOADED)]), is_offered=lambda: False)
     _, terminal = await stage.told()
     assert isinstance(terminal, TurnError)
     assert (terminal.code, terminal.retry_after_ms) == ("provider_unavailable", 700)
     assert (stage.turn.books.gone_over, stage.second.requests) == ([], [])
+
+
+async def test_a_model_that_is_switched_off_while_the_turn_goes_over_is_not_called_either() -> None:
+    answers = iter([True, False])
+    stage = Stage(telling([failed(FailureKind.OVERLOADED)]), is_offered=lambda: next(answers))
+    _, terminal = await stage.told()
+    assert isinstance(terminal, TurnError)
+    assert (terminal.code, stage.turn.books.gone_over) == ("provider_unavailable", ["borealis"])
+    assert stage.second.requests == []
+    assert not stage.turn.books.closings[0].provider_called
 
 
 async def test_what_cannot_be_written_down_is_not_called() -> None:
