@@ -8,10 +8,13 @@ from domain.providers.request import CitedFile
 from infra.providers.address_guard import is_public_host
 
 MOST_CITATIONS = 50
+MOST_SOURCES = 4 * MOST_CITATIONS
+"""Sources of an answer that are looked at, doubles and refused ones among them."""
 _LONGEST_URL = 2_048
 _LONGEST_TITLE = 200
 _LONGEST_SNIPPET = 300
 _LONGEST_READ = 4 * _LONGEST_SNIPPET  # what is cleaned at all: no remote makes us look at a megabyte of title
+_MOST_NESTED = 8
 _TAG = re.compile(r"</?[A-Za-z!?][^<>]*>")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -24,14 +27,18 @@ class CitationList:
     def __init__(self) -> None:
         self._seen: set[tuple[str | None, tuple[int, int] | None]] = set()
         self._count = 0
+        self._looked_at = 0
 
-    @property
-    def is_full(self) -> bool:
-        return self._count == MOST_CITATIONS
+    def may_look(self) -> bool:
+        """Asked once before each source is cleaned, for that takes time: false when there were enough."""
+        if self._looked_at == MOST_SOURCES or self._count == MOST_CITATIONS:
+            return False
+        self._looked_at += 1
+        return True
 
     def add(self, citation: Citation | None) -> list[CitationFound]:
         """A place in the answer makes a citation another one; without a place the source was cited before or not."""
-        if citation is None or self.is_full:
+        if citation is None or self._count == MOST_CITATIONS:
             return []
         source = citation.url or citation.attachment_id
         place = None if citation.span is None else (citation.span.start, citation.span.end)
@@ -90,11 +97,13 @@ def _snippet(*texts: object) -> str:
 
 
 def _untagged(value: object) -> str:
-    """Again until nothing changes: a tag inside a tag must not leave one behind."""
-    text, before = _plain(value), ""
-    while text != before:
+    """A tag inside a tag must not leave one behind; who nests them deeper than anybody writes has no brackets left."""
+    text = _plain(value)
+    for _ in range(_MOST_NESTED):
         before, text = text, _TAG.sub("", text)
-    return text
+        if text == before:
+            return text
+    return text.replace("<", "")
 
 
 def _plain(value: object) -> str:

@@ -6,12 +6,10 @@ import msgspec
 
 from domain.providers.events import Citation, CitationFound, FunctionCall, Span, ToolDone, ToolName, ToolStart
 from infra.providers.anomalies import Anomalies, Anomaly
-from infra.providers.citations import MOST_CITATIONS, CitationList, web_citation
+from infra.providers.citations import CitationList, web_citation
 from infra.providers.text_repair import TextRepair
 
 MOST_CALLS: Final = 16
-MOST_SOURCES: Final = 4 * MOST_CITATIONS
-"""Sources of an answer that are looked at, doubles and refused ones among them."""
 _MOST_ARGUMENTS: Final = 64 * 1024  # characters
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ToolName, Usage, UsageReport
 from domain.providers.request import Function, ProviderRequest, WebSearch
-from infra.providers.adapters.anthropic.blocks import MOST_CALLS, MOST_SOURCES, CallBlock, OpenBlock, TextBlock
+from infra.providers.adapters.anthropic.blocks import MOST_CALLS, CallBlock, OpenBlock, TextBlock
 from infra.providers.adapters.anthropic.event import Block, Delta, Event, read_event
 from infra.providers.adapters.anthropic.running_usage import RunningUsage
 from infra.providers.adapters.anthropic.searches import Searches
@@ -49,7 +49,6 @@ class MessagesTranslator:
         self._speech = Speech()
         self._open: dict[int, OpenBlock] = {}
         self._calls = 0
-        self._sources = 0
         self._searches = Searches(next((tool.max_uses for tool in request.tools if isinstance(tool, WebSearch)), None))
         self._citations = CitationList()
         self._usage = RunningUsage()
@@ -138,8 +137,7 @@ class MessagesTranslator:
         return []
 
     def _cite(self, block: TextBlock, source: dict[str, object]) -> None:
-        if self._sources < MOST_SOURCES:
-            self._sources += 1
+        if self._citations.may_look():
             block.cite(source)
 
     def _on_progress(self, event: Event) -> None:

@@ -40,11 +40,12 @@ class MarkerParser:
 
     def feed(self, text: str) -> list[Piece]:
         pieces: list[Piece] = []
-        rest, self._held = self._held + text, ""
-        while match := _MARKER.search(rest):
-            self._take(rest[: match.start()], pieces)
+        text, at = self._held + text, 0
+        for match in _MARKER.finditer(text):
+            self._take(text[at : match.start()], pieces)
             self._pass(BlockKind(match[1]), match[2], pieces)
-            rest = rest[match.end() :]
+            at = match.end()
+        rest = text[at:]
         self._held = _possible_start(rest)
         self._take(rest.removesuffix(self._held), pieces)
         return pieces

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from domain.providers.events import ProviderEvent, ToolDone, ToolName, ToolStart
+from domain.providers.events import CitationFound, ProviderEvent, ToolDone, ToolName, ToolStart
 from infra.providers.adapters.inference_http.markers import Block, BlockKind
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.citations import CitationList, web_citation
@@ -61,9 +61,14 @@ class ToolCalls:
         call = self._waiting.popleft()
         yield call.done()
         if call.tool is ToolName.WEB_SEARCH:
-            for result in _results(value):
-                title, snippet, content = result.get("title"), result.get("snippet"), result.get("content")
-                yield from self._citations.add(web_citation(result.get("url"), title, snippet, content))
+            yield from self._cite(_results(value))
+
+    def _cite(self, results: Iterator[dict[str, object]]) -> Iterator[CitationFound]:
+        for result in results:
+            if not self._citations.may_look():
+                return
+            title, snippet, content = result.get("title"), result.get("snippet"), result.get("content")
+            yield from self._citations.add(web_citation(result.get("url"), title, snippet, content))
 
     def _begin(self, value: object) -> _Call:
         members = value if isinstance(value, dict) else {}

@@ -27,9 +27,9 @@ class ThinkSplitter:
         if self._plain:
             return [TextDelta(text)] if text else []
         pieces: list[Piece] = []
-        rest, self._held = self._held + text, ""
-        while rest:
-            rest = self._step(rest, pieces)
+        text, self._held, at = self._held + text, "", 0
+        while at < len(text):
+            at = self._step(text, at, pieces)
         return pieces
 
     def flush(self) -> list[Piece]:
@@ -40,48 +40,50 @@ class ThinkSplitter:
         self._plain = True
         return pieces
 
-    def _step(self, text: str, pieces: list[Piece]) -> str:
-        """Consumes a part of the text and returns what is left to look at."""
+    def _step(self, text: str, at: int, pieces: list[Piece]) -> int:
+        """Consumes a part of the text from there on and returns where to look next; what is left is not copied."""
         if self._undecided:
-            return self._decide(text, pieces)
+            return self._decide(text, at, pieces)
         if self._breaks_to_swallow:
-            return self._swallow(text)
+            return self._swallow(text, at)
         if self._inside or self._anywhere:
-            return self._seek(_CLOSE if self._inside else _OPEN, text, pieces)
+            return self._seek(_CLOSE if self._inside else _OPEN, text, at, pieces)
         self._plain = True
-        self._say(text, pieces)
-        return ""
+        self._say(text[at:], pieces)
+        return len(text)
 
-    def _decide(self, text: str, pieces: list[Piece]) -> str:
+    def _decide(self, text: str, at: int, pieces: list[Piece]) -> int:
         """Blanks pass; the first other characters are the opening tag or there is none."""
-        start = text.lstrip()
-        self._say(text[: len(text) - len(start)], pieces)
+        start = text[at:].lstrip()
+        begins_at = len(text) - len(start)
+        self._say(text[at:begins_at], pieces)
         if start.startswith(_OPEN):
             self._undecided, self._inside = False, True
-            return start.removeprefix(_OPEN)
+            return begins_at + len(_OPEN)
         if _OPEN.startswith(start):
             self._held = start
-            return ""
+            return len(text)
         self._undecided = False
-        return start
+        return begins_at
 
-    def _swallow(self, text: str) -> str:
-        if not text.startswith("\n"):
+    def _swallow(self, text: str, at: int) -> int:
+        if not text.startswith("\n", at):
             self._breaks_to_swallow = 0
-            return text
+            return at
         self._breaks_to_swallow -= 1
-        return text[1:]
+        return at + 1
 
-    def _seek(self, tag: str, text: str, pieces: list[Piece]) -> str:
-        before, found, after = text.partition(tag)
-        if not found:
-            self._held = _possible_start(tag, text)
-            self._say(text.removesuffix(self._held), pieces)
-            return ""
-        self._say(before, pieces)
+    def _seek(self, tag: str, text: str, at: int, pieces: list[Piece]) -> int:
+        found_at = text.find(tag, at)
+        if found_at < 0:
+            rest = text[at:]
+            self._held = _possible_start(tag, rest)
+            self._say(rest.removesuffix(self._held), pieces)
+            return len(text)
+        self._say(text[at:found_at], pieces)
         self._breaks_to_swallow = _SWALLOWED_BREAKS if self._inside else 0
         self._inside = not self._inside
-        return after
+        return found_at + len(tag)
 
     def _say(self, text: str, pieces: list[Piece]) -> None:
         if text:

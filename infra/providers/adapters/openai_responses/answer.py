@@ -111,7 +111,7 @@ class Answer:
         return "" if span is None else self._said.decode()[span.start : span.end][:_MOST_PASSAGE_CHARS]
 
     def _cite(self, annotation: dict[str, object], shift: int) -> list[CitationFound]:
-        if self._cited.is_full:
+        if not self._cited.may_look():
             return []
         span = span_of(annotation.get("start_index"), annotation.get("end_index"), self._length, shift)
         said = self._slice(span)

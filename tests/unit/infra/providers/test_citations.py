@@ -1,10 +1,19 @@
 """What a remote cites is shown only where a reader may go there, and only in one clean line."""
 
+import time
+
 import pytest
 
 from domain.providers.events import Citation, CitationFound, Span
 from domain.providers.request import CitedFile
-from infra.providers.citations import MOST_CITATIONS, CitationList, file_citation, span_of, web_citation
+from infra.providers.citations import (
+    MOST_CITATIONS,
+    MOST_SOURCES,
+    CitationList,
+    file_citation,
+    span_of,
+    web_citation,
+)
 
 REPORT = CitedFile(attachment_id="a-1", title="report.pdf")
 
@@ -112,6 +121,15 @@ def test_a_huge_title_costs_nothing() -> None:
     assert len(title_of("<a" * 5_000_000)) <= 200
 
 
+@pytest.mark.parametrize("depth", [1, 7, 8, 400])
+def test_no_depth_of_tags_leaves_one_behind_or_takes_long(depth: int) -> None:
+    began = time.process_time()
+    for _ in range(200):
+        title = title_of("<a" * depth + ">" * depth + " x")
+    assert "<" not in title
+    assert time.process_time() - began < 0.2
+
+
 @pytest.mark.parametrize(
     ("texts", "snippet"),
     [
@@ -178,3 +196,10 @@ def test_there_is_an_end_to_citing() -> None:
     cited = CitationList()
     found = [cited.add(web_citation(f"https://example.com/{number}", "T")) for number in range(MOST_CITATIONS + 9)]
     assert sum(map(len, found)) == MOST_CITATIONS
+    assert not cited.may_look()
+
+
+def test_there_is_an_end_to_looking_for_something_to_cite() -> None:
+    cited = CitationList()
+    looks = [cited.may_look() and cited.add(web_citation("file:///a", "T")) == [] for _ in range(MOST_SOURCES + 9)]
+    assert sum(looks) == MOST_SOURCES

@@ -1,6 +1,7 @@
 """Bytes of a token stream to events, the same in every cut and with every line end."""
 
 import json
+import time
 
 import pytest
 
@@ -17,9 +18,11 @@ from domain.providers.events import (
     ToolName,
     ToolStart,
 )
+from infra.providers.adapters.inference_http import tool_calls
 from infra.providers.adapters.inference_http.markers import MAX_BLOCK_BYTES, MarkerParser
 from infra.providers.adapters.inference_http.translator import TokenTranslator
 from infra.providers.anomalies import Anomalies, Anomaly
+from infra.providers.citations import MOST_SOURCES
 from infra.providers.sse_decoder import Frame
 from tests.harness.wire_shapes import cut, events_of, joined, shapes_of
 from tests.upstreams.inference_http import answered, called, done, failed, token
@@ -134,6 +137,20 @@ def test_a_block_that_never_closes_takes_no_memory() -> None:
     for _ in range(100):
         parser.feed("x" * 1_000)
     assert sum(map(len, parser._body)) <= MAX_BLOCK_BYTES
+
+
+def test_markers_without_end_in_one_token_take_no_time() -> None:
+    began = time.process_time()
+    assert len(MarkerParser().feed("<|output_start|>[]<|output_end|>" * 75_000)) == 75_000
+    assert time.process_time() - began < 1.5
+
+
+def test_no_answer_makes_us_look_at_results_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[object] = []
+    monkeypatch.setattr(tool_calls, "web_citation", lambda url, *_: looked_at.append(url))
+    found = answered({"results": [{"url": "file:///b"}] * 150})
+    events_of(TokenTranslator(1_000_000, Anomalies()), [(SEARCH + found) * 9 + done()])
+    assert len(looked_at) == MOST_SOURCES
 
 
 @pytest.mark.parametrize(("tokens", "finish"), [(2, Finish.STOP), (3, Finish.LENGTH), (4, Finish.LENGTH)])
