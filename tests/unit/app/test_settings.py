@@ -195,6 +195,12 @@ def test_values_that_do_not_go_together_are_refused() -> None:
     ]
 
 
+def test_a_summary_is_asked_for_no_more_of_a_message_than_the_database_counts() -> None:
+    assert loaded(env={"MINI_CHAT_SUMMARY_MESSAGE_CHARS": "1000000"}).summary.message_chars == 1_000_000
+    (line,) = mistakes(env={"MINI_CHAT_SUMMARY_MESSAGE_CHARS": "3000000000"})
+    assert line.startswith("summary.message_chars")
+
+
 @pytest.mark.parametrize(
     ("missing", "line"),
     [
