@@ -69,13 +69,14 @@ def cleaned(answer: str) -> str:
     return text
 
 
+def shortened(text: str, chars: int) -> str:
+    """Its beginning, marked as such; a text that is no longer stays as it is."""
+    return text if len(text) <= chars else text[:chars] + _CUT_OFF
+
+
 def _record(recap: str, turns: Sequence[SpokenTurn], message_chars: int) -> str:
     entries = [{"role": "summary", "text": recap}] if recap else []
     for turn in turns:
-        entries.append({"role": "user", "text": _cut(turn.user_text, message_chars)})
-        entries.append({"role": "assistant", "text": _cut(turn.assistant_text, message_chars)})
+        entries.append({"role": "user", "text": shortened(turn.user_text, message_chars)})
+        entries.append({"role": "assistant", "text": shortened(turn.assistant_text, message_chars)})
     return msgspec.json.encode(entries).decode()
-
-
-def _cut(text: str, chars: int) -> str:
-    return text if len(text) <= chars else text[:chars] + _CUT_OFF

@@ -23,13 +23,13 @@ def a_turn(asked: str = "q", answered: str = "a", end_seq: int = 2) -> SpokenTur
     return SpokenTurn(turn_id=TurnId(uuid4()), end_seq=end_seq, user_text=asked, assistant_text=answered)
 
 
-def record(asked: Question) -> object:
+def record(asked: Question) -> list[dict[str, str]]:
     block = asked.items[0]
     assert isinstance(block, ContextBlock)
     opening, said, closing = block.text.split("\n")
     assert opening in asked.instructions
     assert closing in asked.instructions
-    return msgspec.json.decode(said)
+    return msgspec.json.decode(said, type=list[dict[str, str]])
 
 
 def test_what_was_said_is_json_between_markers_that_the_instructions_name() -> None:
@@ -62,7 +62,6 @@ def test_long_messages_are_cut_off_and_say_so() -> None:
 def test_no_message_gets_out_of_its_entry(text: str) -> None:
     """Neither by quotes nor by markers: the record stays two entries, whatever one of them says."""
     entries = record(question(PROMPT, "", [a_turn(text, "a")], 1_000, NONCE))
-    assert isinstance(entries, list)
     assert [entry["role"] for entry in entries] == ["user", "assistant"]
     assert entries[1]["text"] == "a"
 
@@ -134,8 +133,24 @@ def tokens(asked: Question) -> int:
 def test_of_a_turn_that_does_not_fit_by_itself_less_is_shown() -> None:
     found = reach([a_turn("u" * 4_000, "a" * 4_000)], room=1_200)
     entries = record(found.question)
-    assert isinstance(entries, list)
     assert {len(entry["text"]) for entry in entries} == {1_000 + len(" […]")}
+
+
+@pytest.mark.parametrize(("room", "carried"), [(1_200, None), (8_000, Capabilities(max_message_chars=8_000))])
+def test_a_summary_that_leaves_no_room_for_a_turn_is_shown_in_part(room: int, carried: Capabilities | None) -> None:
+    """Else its chat could never be summarised again."""
+    found = reach([a_turn("question", "answer")], room, carried, recap="s" * MOST_SUMMARY_BYTES)
+    summary, *said = record(found.question)
+    assert summary["text"].endswith("s […]")
+    assert [entry["text"] for entry in said] == ["question", "answer"]
+    assert tokens(found.question) <= room
+
+
+def test_a_turn_gives_way_before_the_summary_does() -> None:
+    found = reach([a_turn("u" * 4_000, "a" * 4_000)], room=1_500, recap="s" * 1_000)
+    summary, asked, _ = record(found.question)
+    assert summary["text"] == "s" * 1_000
+    assert asked["text"].endswith("u […]")
 
 
 def test_a_provider_that_carries_short_messages_is_asked_about_less() -> None:
