@@ -94,15 +94,18 @@ class _Answer:
             case ReasoningDelta(text):
                 self._grow(text)
             case UsageReport(usage):
-                self._usage = usage
+                self._usage = usage.grown_from(self._usage)
             case Completed():
-                self._usage = event.usage or self._usage
+                self._usage = self._final(event.usage)
                 self.end = event.finish
             case Failed():
-                self._usage = event.usage or self._usage
+                self._usage = self._final(event.usage)
                 self.end = event.failure
             case Accepted() | ToolStart() | ToolDone() | FunctionCall() | CitationFound():
                 pass
+
+    def _final(self, usage: Usage | None) -> Usage | None:
+        return self._usage if usage is None else usage.completed_by(self._usage)
 
     def _grow(self, text: str) -> None:
         self._generated_bytes += len(text.encode())

@@ -68,6 +68,13 @@ async def test_a_report_counts_where_the_end_brings_none() -> None:
     assert (result.end, result.usage) == (Finish.LENGTH, USAGE)
 
 
+@pytest.mark.parametrize("end", [Completed(finish=Finish.STOP, usage=Usage(output_tokens=9)), Failed(failure=REFUSED)])
+async def test_counts_that_came_apart_are_put_together_as_for_a_turn(end: Completed | Failed) -> None:
+    apart = [UsageReport(Usage(input_tokens=3)), UsageReport(Usage(output_tokens=9)), UsageReport(Usage())]
+    result = await collected(apart, [end])
+    assert result.usage == Usage(input_tokens=3, output_tokens=9)
+
+
 async def test_a_failure_keeps_what_was_said_and_used() -> None:
     result = await collected([TextDelta("half"), UsageReport(USAGE)], [Failed(failure=REFUSED)])
     assert (result.text, result.end, result.usage) == ("half", REFUSED, USAGE)
