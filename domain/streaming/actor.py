@@ -171,6 +171,7 @@ class TurnActor:
         self.brief, self._provider, self._request = spare.brief, spare.provider, spare.request
         self.control = CallControl()
         self.transcript.is_of(exposes_reasoning=then.exposes_reasoning, tool_limits=spare.brief.tool_limits)
+        spare.on_taken()
         await checkpoint()
         # Whoever switched it off meanwhile looked for turns of this model before there was one.
         return spare.is_offered()

@@ -15,12 +15,17 @@ _TAKES_NO_CALL: Final = frozenset({FailureKind.UNREACHABLE, FailureKind.BUSY_LOC
 
 
 class Fallback(msgspec.Struct, frozen=True, kw_only=True):
-    """`brief` is that of the turn as it will have been all along; `is_offered` tells whether the model still is."""
+    """`brief` is that of the turn as it will have been all along; `is_offered` tells whether the model still is.
+
+    `on_taken` is called once the turn has gone over, and may stop it: a switch that aborts turns of this model, or of
+    a tool that it alone has, did not find it before.
+    """
 
     brief: TurnBrief
     provider: Provider
     request: ProviderRequest
     is_offered: Callable[[], bool]
+    on_taken: Callable[[], object]
 
 
 def leaves_to_another(batch: Sequence[ProviderEvent], *, called: bool) -> Failed | None:

@@ -163,6 +163,7 @@ class Opening:
             provider=self._providers.for_provider(spare.model.provider_id),
             request=self._request(instead, spare.plan, spare.tools),
             is_offered=spare.is_offered,
+            on_taken=lambda: self._enforcement.look_at(instead),
         )
 
     def _request(self, brief: TurnBrief, plan: Plan, tools: ToolSet) -> ProviderRequest:

@@ -1,7 +1,9 @@
 """A turn goes over to another model while its row is in the hands of others: it is billed as the row says."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import anyio
 import pytest
@@ -11,12 +13,14 @@ from domain.errors import ServiceUnavailable
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent, TextDelta, Usage
 from domain.providers.request import ProviderRequest
+from domain.scope import AccessScope
 from domain.streaming.events import Done, StreamEvent, TurnError
+from domain.turns.ports import TurnTx
 from tests.fakes.providers import FunctionProvider
 from tests.harness.auditor import audit
 from tests.harness.engine import MODEL, Engine, a_chat, a_user, read_all, running_engine
 from tests.harness.postgres import Database
-from tests.harness.rows import connected
+from tests.harness.rows import connected, insert
 from tests.integration.turns.books import only_turn
 from tests.integration.turns.test_finalising import Fault, FaultyBegin
 
@@ -81,6 +85,21 @@ async def test_the_row_names_and_prices_the_model_that_answers(database: Databas
     assert (row["effective_model"], row["went_over_from"], row["settled_micro"]) == ("spare", MODEL.id, 10 * 3 + 2 * 9)
 
 
+async def abort_spare(database: Database) -> None:
+    async with connected(database.superuser_dsn) as connection:
+        await insert(
+            connection,
+            "kill_switches",
+            id=uuid4(),
+            scope="model",
+            target="spare",
+            version=1,
+            mode="abort",
+            reason="a test",
+            created_by=uuid4(),
+        )
+
+
 async def test_a_cancellation_that_another_process_noted_keeps_the_other_model_from_being_called(
     database: Database,
 ) -> None:
@@ -94,6 +113,27 @@ async def test_a_cancellation_that_another_process_noted_keeps_the_other_model_f
     assert isinstance(told, TurnError)
     assert (told.code, called) == ("turn_cancelled", [MODEL.id])
     assert (row["state"], row["effective_model"], row["went_over_from"]) == ("cancelled", MODEL.id, None)
+
+
+async def test_a_model_that_is_switched_off_while_a_turn_goes_over_to_it_is_not_called(database: Database) -> None:
+    async def switched_off(engine: Engine) -> None:
+        books: Any = engine.supervisor._books
+        begin = books._mark._begin
+
+        @asynccontextmanager
+        async def slow(scope: AccessScope) -> AsyncIterator[TurnTx]:
+            async with begin(scope) as tx:
+                yield tx
+            await abort_spare(database)
+            await engine.board.refresh()
+            assert engine.enforcement.look() == []
+
+        books._mark._begin = slow
+
+    told, row, called = await played(database, switched_off)
+    assert isinstance(told, TurnError)
+    assert (told.code, called) == ("generation_disabled", [MODEL.id])
+    assert (row["effective_model"], row["settlement"]) == ("spare", "released")
 
 
 async def test_a_turn_that_somebody_else_owns_by_now_is_not_touched(database: Database) -> None:

@@ -66,6 +66,7 @@ class Stage:
             provider=self.second,
             request=replace(REQUEST, model="other"),
             is_offered=is_offered,
+            on_taken=lambda: None,
         )
         self.turn = OneTurn(first, fallback=fallback, books=books)
 
