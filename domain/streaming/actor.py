@@ -156,6 +156,7 @@ class TurnActor:
         spare, self._fallback = self._fallback, None
         if spare is None or not spare.is_offered():
             return False
+        refused_for: StopReason | None = None
         # Whole or not at all: a turn that was stopped in between would be settled as another than its row says.
         with anyio.CancelScope(shield=True):
             try:

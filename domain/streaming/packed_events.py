@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from domain.streaming.events import Delta, StreamEvent
 
@@ -13,7 +13,7 @@ class PackedDeltas:
     __slots__ = ("_ends", "_text", "_type")
 
     def __init__(self, deltas: Sequence[Delta]) -> None:
-        self._type = deltas[0].type
+        self._type: Literal["text", "reasoning"] = deltas[0].type
         self._text = "".join([delta.content for delta in deltas])
         self._ends = array("I")
         end = 0
@@ -22,8 +22,12 @@ class PackedDeltas:
             self._ends.append(end)
 
     def unpacked(self) -> list[StreamEvent]:
-        starts = (0, *self._ends)
-        return [Delta(self._type, self._text[start:end]) for start, end in zip(starts, self._ends, strict=False)]
+        events: list[StreamEvent] = []
+        start = 0
+        for end in self._ends:
+            events.append(Delta(self._type, self._text[start:end]))
+            start = end
+        return events
 
 
 Block: TypeAlias = PackedDeltas | list[StreamEvent]

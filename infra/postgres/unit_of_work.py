@@ -31,7 +31,7 @@ from infra.postgres.repositories.thread_summaries import PostgresThreadSummaries
 from infra.postgres.repositories.titles import PostgresTitles
 from infra.postgres.repositories.turn_changes import PostgresChanges
 from infra.postgres.repositories.turn_statuses import PostgresStatuses
-from infra.postgres.repositories.turns import PostgresTurns
+from infra.postgres.repositories.turns.repository import PostgresTurns
 from infra.postgres.transaction import TransactionLimits, transaction
 
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
