@@ -127,24 +127,39 @@ CREDIT_CHECKS: Final = {
         SELECT charge.id, charge.credits_micro, settled.credits_micro AS difference_micro
         FROM (SELECT * FROM mini_chat.ledger_entries WHERE kind = 'system') AS charge
         FULL JOIN (
-            SELECT * FROM mini_chat.ledger_entries
-            WHERE kind = 'adjust' AND bucket = 'system' AND request_id IS NOT NULL
+            SELECT * FROM mini_chat.ledger_entries WHERE kind = 'adjust' AND bucket = 'system'
         ) AS settled ON settled.tenant_id = charge.tenant_id AND settled.request_id = charge.id
         LEFT JOIN mini_chat.usage_events event ON event.tenant_id = settled.tenant_id AND event.dedupe_key
             = concat_ws('/', translate(settled.tenant_id::text, '-', ''), settled.reason,
                         translate(settled.request_id::text, '-', ''))
-        WHERE charge.id IS NULL OR charge.bucket <> 'system'
+        WHERE charge.id IS NULL
+            OR (charge.bucket, charge.request_id, charge.released_micro) IS DISTINCT FROM ('system', charge.id, 0)
+            OR num_nonnulls(charge.chat_id, charge.model, charge.tier, charge.policy_version, charge.reason) <> 5
+            OR num_nonnulls(charge.user_id, settled.user_id) > 0 OR settled.released_micro <> 0
             OR charge.credits_micro + settled.credits_micro NOT BETWEEN 0 AND charge.credits_micro * 3 / 2
-            OR (settled.subject_id, settled.period_type, settled.period_start, settled.chat_id, settled.model,
-                settled.tier, settled.policy_version, settled.reason)
-                <> (charge.subject_id, charge.period_type, charge.period_start, charge.chat_id, charge.model,
-                charge.tier, charge.policy_version, charge.reason)
+            OR (settled.id IS NOT NULL AND (
+                (settled.subject_id, settled.period_type, settled.period_start, settled.chat_id, settled.model,
+                    settled.tier, settled.policy_version, settled.reason)
+                IS DISTINCT FROM (charge.subject_id, charge.period_type, charge.period_start, charge.chat_id,
+                    charge.model, charge.tier, charge.policy_version, charge.reason)
+                OR num_nonnulls(settled.outcome, settled.usage_source, settled.input_tokens,
+                    settled.output_tokens) <> 4))
             OR (settled.usage_source = 'unknown') <> (charge.credits_micro + settled.credits_micro = 0)
             OR (settled.created_at > now() - interval '1 day' AND (
+                event.chat_id, event.user_id, (event.body ->> 'chat_id')::uuid,
                 (event.body ->> 'actual_credits_micro')::bigint, (event.body ->> 'reserved_credits_micro')::bigint,
-                event.body ->> 'terminal_state', event.body ->> 'usage_source', event.body ->> 'effective_model')
-            IS DISTINCT FROM (charge.credits_micro + settled.credits_micro, charge.credits_micro, settled.outcome,
-                settled.usage_source, settled.model))""",
+                event.body ->> 'terminal_state', event.body ->> 'usage_source', event.body ->> 'effective_model',
+                coalesce((event.body #>> '{usage,input_tokens}')::bigint, 0),
+                coalesce((event.body #>> '{usage,output_tokens}')::bigint, 0))
+            IS DISTINCT FROM (settled.chat_id, NULL::uuid, settled.chat_id,
+                charge.credits_micro + settled.credits_micro, charge.credits_micro, settled.outcome,
+                settled.usage_source, settled.model, settled.input_tokens, settled.output_tokens))""",
+    "usage_event_of_no_system_call": """
+        SELECT event.id FROM mini_chat.usage_events event LEFT JOIN mini_chat.ledger_entries settled
+            ON settled.tenant_id = event.tenant_id AND settled.kind = 'adjust' AND settled.bucket = 'system'
+            AND event.dedupe_key = concat_ws('/', translate(settled.tenant_id::text, '-', ''), settled.reason,
+                                             translate(settled.request_id::text, '-', ''))
+        WHERE event.event_type = 'system_usage' AND settled.id IS NULL""",
     "entry_of_the_ledger_without_its_bucket": """
         SELECT entry.id FROM mini_chat.ledger_entries entry LEFT JOIN mini_chat.quota_buckets counted
             ON (counted.tenant_id, counted.subject_id, counted.period_type, counted.period_start, counted.bucket)
@@ -158,6 +173,12 @@ CREDIT_CHECKS: Final = {
         SELECT id, web_search_held, web_search_calls, code_interpreter_held, code_interpreter_calls
         FROM mini_chat.chat_turns
         WHERE web_search_calls > web_search_held OR code_interpreter_calls > code_interpreter_held""",
+    "turn_that_held_searches_it_was_not_asked_for": """
+        SELECT id, web_search_held FROM mini_chat.chat_turns WHERE web_search_held > 0 AND NOT web_search""",
+    "turn_that_went_over_to_another_than_its_fallback": """
+        SELECT id, went_over_from, effective_model, fallback_model FROM mini_chat.chat_turns
+        WHERE went_over_from IS NOT NULL
+            AND (effective_model <> fallback_model OR effective_model = went_over_from)""",
     "billing_outcome_that_contradicts_the_state": """
         SELECT id, state, billing_outcome FROM mini_chat.chat_turns
         WHERE (state = 'completed') <> (billing_outcome = 'completed')

@@ -36,9 +36,11 @@ JOB_CHECKS: Final = {
             (event.user_id, event.chat_id, (event.body ->> 'actual_credits_micro')::bigint,
                 (event.body ->> 'reserved_credits_micro')::bigint, (event.body ->> 'capped')::boolean,
                 event.body ->> 'terminal_state', event.body ->> 'billing_outcome', event.body ->> 'settlement_method',
-                event.body ->> 'usage_source', event.body ->> 'effective_model')
+                event.body ->> 'usage_source', event.body ->> 'effective_model', event.body ->> 'selected_model',
+                event.body ->> 'provider_id', (event.body ->> 'policy_version_applied')::bigint)
             IS DISTINCT FROM (turn.user_id, turn.chat_id, turn.settled_micro, turn.reserved_micro, turn.capped,
-                turn.state, turn.billing_outcome, turn.settlement, turn.usage_source, turn.effective_model)
+                turn.state, turn.billing_outcome, turn.settlement, turn.usage_source, turn.effective_model,
+                turn.selected_model, turn.provider_id, turn.policy_version)
            OR (coalesce((event.body #>> '{usage,input_tokens}')::bigint, 0),
                 coalesce((event.body #>> '{usage,output_tokens}')::bigint, 0))
             IS DISTINCT FROM (turn.input_tokens, turn.output_tokens)

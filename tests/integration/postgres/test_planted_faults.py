@@ -43,6 +43,19 @@ PLANTED: Final = (
     "UPDATE mini_chat.chat_turns SET web_search_calls = 1",
     "UPDATE mini_chat.chat_turns SET code_interpreter_calls = 1",
     "UPDATE mini_chat.chat_turns SET file_search_calls = 1",
+    "UPDATE mini_chat.chat_turns SET web_search_held = 1",
+    "UPDATE mini_chat.chat_turns SET went_over_from = 'another', fallback_model = 'yet another'",
+    (
+        "WITH entry AS (UPDATE mini_chat.ledger_entries SET model = 'another' WHERE kind = 'reserve')"
+        " UPDATE mini_chat.chat_turns SET went_over_from = 'another', fallback_model = 'yet another'"
+    ),
+    "UPDATE mini_chat.chat_turns SET went_over_from = effective_model, fallback_model = effective_model",
+    "UPDATE mini_chat.chat_turns SET web_search_calls = NULL",
+    "UPDATE mini_chat.chat_turns SET provider_id = 'another'",
+    "UPDATE mini_chat.chat_turns SET selected_model = 'another'",
+    "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{provider_id}', '\"another\"')",
+    "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{selected_model}', '\"another\"')",
+    "UPDATE mini_chat.usage_events SET body = body - 'tool_calls'",
     "DELETE FROM mini_chat.quota_buckets WHERE bucket = 'tier:premium'",
     "UPDATE mini_chat.chat_turns SET settled_micro = settled_micro + 1",
     "UPDATE mini_chat.chat_turns SET capped = NOT capped",

@@ -251,7 +251,13 @@ async def test_an_answer_is_settled_once(database: Database) -> None:
     await audited(database)
 
 
+NAMES = ("chat_id", "model", "tier", "policy_version", "reason")
 PLANTED = (
+    *(
+        f"UPDATE mini_chat.ledger_entries SET {column} = NULL WHERE kind = '{kind}'"  # noqa: S608 - our own text
+        for column in NAMES
+        for kind in ("system", "adjust")
+    ),
     "UPDATE mini_chat.quota_buckets SET spent_micro = spent_micro + 1",
     "UPDATE mini_chat.quota_buckets SET reserved_micro = 1",
     "DELETE FROM mini_chat.quota_buckets",
@@ -266,6 +272,25 @@ PLANTED = (
     "UPDATE mini_chat.ledger_entries SET outcome = 'failed' WHERE kind = 'adjust'",
     "UPDATE mini_chat.ledger_entries SET period_start = period_start - 1 WHERE kind = 'adjust'",
     "UPDATE mini_chat.ledger_entries SET policy_version = 7 WHERE kind = 'system'",
+    "UPDATE mini_chat.ledger_entries SET usage_source = NULL, outcome = NULL WHERE kind = 'adjust'",
+    "UPDATE mini_chat.ledger_entries SET input_tokens = input_tokens + 1 WHERE kind = 'adjust'",
+    "UPDATE mini_chat.ledger_entries SET output_tokens = NULL WHERE kind = 'adjust'",
+    "UPDATE mini_chat.ledger_entries SET released_micro = 1",
+    "UPDATE mini_chat.ledger_entries SET user_id = gen_random_uuid() WHERE kind = 'system'",
+    "UPDATE mini_chat.ledger_entries SET request_id = gen_random_uuid() WHERE kind = 'system'",
+    """WITH free AS (
+        UPDATE mini_chat.quota_buckets SET spent_micro = spent_micro - 1 RETURNING *
+    ) INSERT INTO mini_chat.ledger_entries (tenant_id, kind, credits_micro, subject_id, period_type, period_start,
+        bucket) SELECT tenant_id, 'adjust', -1, subject_id, period_type, period_start, bucket FROM free""",
+    """INSERT INTO mini_chat.usage_events
+    SELECT (json_populate_record(event, json_build_object('id', gen_random_uuid(), 'dedupe_key', 'another',
+        'body', event.body || '{"dedupe_key": "another"}'))).* FROM mini_chat.usage_events event""",
+    "UPDATE mini_chat.quota_buckets SET calls = 1",
+    "UPDATE mini_chat.quota_buckets SET web_search_calls = 1",
+    "UPDATE mini_chat.usage_events SET chat_id = gen_random_uuid()",
+    "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{usage,input_tokens}', '7')",
+    "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{reserved_credits_micro}', '1')",
+    "UPDATE mini_chat.usage_events SET body = jsonb_set(body, '{chat_id}', to_jsonb(gen_random_uuid()))",
     """INSERT INTO mini_chat.ledger_entries (tenant_id, kind, request_id, credits_micro, subject_id, period_type,
         period_start, bucket) SELECT tenant_id, kind, request_id, 0, subject_id, period_type, period_start, bucket
     FROM mini_chat.ledger_entries WHERE kind = 'adjust'""",
