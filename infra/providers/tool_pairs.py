@@ -1,11 +1,20 @@
-"""Every tool that starts is done: what a remote leaves out of a pair is put in (providers-and-files.md 1.3)."""
+"""What an answer tells of tools ends with it, whatever a remote leaves out (providers-and-files.md 1.3)."""
 
 from collections.abc import Iterator
 from typing import Final
 
-from domain.providers.events import Completed, Failed, ProviderEvent, ToolDone, ToolName, ToolStart
+from domain.providers.events import (
+    Completed,
+    Failed,
+    Finish,
+    FunctionCall,
+    ProviderEvent,
+    ToolDone,
+    ToolName,
+    ToolStart,
+)
 
-_CONCERNED: Final = frozenset({ToolStart, ToolDone, Completed, Failed})
+_CONCERNED: Final = frozenset({ToolStart, ToolDone, FunctionCall, Completed, Failed})
 _EMPTY: Final[dict[ToolName, dict[str, object]]] = {
     ToolName.FILE_SEARCH: {"files_searched": 0},
     ToolName.WEB_SEARCH: {},
@@ -15,13 +24,15 @@ _EMPTY: Final[dict[ToolName, dict[str, object]]] = {
 
 class ToolPairs:
     """One object per answer. A start told twice counts once, a done without a start gets one before it, and a
-    start that is open at the end is done there.
+    start that is open at the end is done there. Calls of functions are handed on there too, if the answer is whole:
+    one that was cut, stopped or broken off may have meant to say more.
     """
 
-    __slots__ = ("_open",)
+    __slots__ = ("_calls", "_open")
 
     def __init__(self) -> None:
         self._open: dict[str, ToolStart] = {}
+        self._calls: list[FunctionCall] = []
 
     def completed(self, batch: list[ProviderEvent]) -> list[ProviderEvent]:
         for event in batch:
@@ -30,6 +41,9 @@ class ToolPairs:
         return batch
 
     def _completed(self, event: ProviderEvent) -> Iterator[ProviderEvent]:
+        if isinstance(event, FunctionCall):
+            self._calls.append(event)
+            return
         if isinstance(event, ToolStart):
             if event.key in self._open:
                 return
@@ -40,6 +54,8 @@ class ToolPairs:
         elif isinstance(event, (Completed, Failed)):
             yield from map(_done_of, self._open.values())
             self._open.clear()
+            if isinstance(event, Completed) and event.finish is Finish.STOP:
+                yield from self._calls
         yield event
 
 

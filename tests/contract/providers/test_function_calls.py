@@ -7,7 +7,17 @@ import msgspec
 import pytest
 
 from domain.clock import SystemClock
-from domain.providers.events import Completed, Failed, Finish, FunctionCall, ProviderEvent, ToolDone, ToolStart
+from domain.providers.events import (
+    Accepted,
+    Completed,
+    Failed,
+    Finish,
+    FunctionCall,
+    ProviderEvent,
+    ToolDone,
+    ToolStart,
+    UsageReport,
+)
 from domain.providers.ports import Provider
 from domain.providers.request import Function
 from infra.providers.adapters.scripted.adapter import ScriptedProvider
@@ -27,19 +37,20 @@ ARGUMENTS: Final = '{"city":"Paris"}'
 CUT: Final = '{"city":"Pa'
 
 
-def _chat() -> list[bytes]:
-    call = {"index": 0, "id": "call_remote1", "function": {"name": WEATHER.name, "arguments": ARGUMENTS}}
-    return [frame({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}), finish("tool_calls"), DONE]
+def _chat(arguments: str = ARGUMENTS, reason: str = "tool_calls") -> list[bytes]:
+    call = {"index": 0, "id": "call_remote1", "function": {"name": WEATHER.name, "arguments": arguments}}
+    return [frame({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}), finish(reason), DONE]
 
 
-def _responses() -> list[bytes]:
+def _responses(arguments: str = ARGUMENTS, *, is_cut: bool = False) -> list[bytes]:
     answer = Answering()
-    return [answer.begin(), *answer.call(WEATHER.name, ARGUMENTS), answer.complete()]
+    called = [answer.begin(), *answer.call(WEATHER.name, arguments)]
+    return [*called, answer.incomplete("max_output_tokens") if is_cut else answer.complete()]
 
 
-def _messages() -> list[bytes]:
+def _messages(reason: str = "tool_use") -> list[bytes]:
     call = anthropic.call("toolu_remote1", WEATHER.name, {"city": "Paris"})
-    return list(anthropic.frames(anthropic.message(call, stop_reason="tool_use")))
+    return list(anthropic.frames(anthropic.message(call, stop_reason=reason)))
 
 
 STREAMS: Final[dict[ProviderKind, list[bytes]]] = {
@@ -48,6 +59,11 @@ STREAMS: Final[dict[ProviderKind, list[bytes]]] = {
     ProviderKind.ANTHROPIC: _messages(),
 }
 """Of whoever carries functions beside `scripted`."""
+CUT_ANSWERS: Final[dict[ProviderKind, list[bytes]]] = {
+    ProviderKind.OPENAI_CHAT: _chat(CUT, "length"),
+    ProviderKind.OPENAI_RESPONSES: _responses(CUT, is_cut=True),
+    ProviderKind.ANTHROPIC: _messages("max_tokens"),
+}
 
 
 @pytest.fixture(params=[ProviderKind.SCRIPTED, *STREAMS])
@@ -101,3 +117,14 @@ async def test_where_a_stream_breaks_off_no_call_stays_open_and_none_is_made_in_
             assert starts == [event.key for event in before if isinstance(event, ToolDone)]
             assert {event.arguments for event in before if isinstance(event, FunctionCall)} <= {ARGUMENTS}
             assert isinstance(terminal, (Completed, Failed))
+
+
+@pytest.mark.parametrize("kind", CUT_ANSWERS)
+async def test_of_an_answer_that_reached_its_limit_no_call_is_made(kind: ProviderKind) -> None:
+    async with chat_upstream(kind=kind) as chat:
+        chat.upstream.reply(sse(*CUT_ANSWERS[kind]))
+        *before, terminal = await told(chat.provider, WEATHER)
+    told_of_tools = [type(event) for event in before if not isinstance(event, (Accepted, UsageReport))]
+    assert told_of_tools == [ToolStart, ToolDone]
+    assert isinstance(terminal, Completed)
+    assert terminal.finish is Finish.LENGTH

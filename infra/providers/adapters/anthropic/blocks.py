@@ -1,16 +1,14 @@
 """The content blocks of an answer that are open: what they gather comes out when they close."""
 
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
-from domain.providers.events import Citation, CitationFound, FunctionCall, Span, ToolDone, ToolName, ToolStart
+from domain.providers.events import Citation, CitationFound, FunctionCall, Span, ToolDone, ToolStart
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.citations import CitationList, web_citation
+from infra.providers.function_call import MOST_ARGUMENT_CHARS, NumberedCall
 from infra.providers.text_repair import TextRepair
-
-MOST_CALLS: Final = 16
-_MOST_ARGUMENTS: Final = 64 * 1024  # characters
 
 
 class TextBlock:
@@ -30,22 +28,16 @@ class TextBlock:
 
 
 class CallBlock:
-    """A call of a function of ours, named by its number in the answer, for names of the remote go no further.
+    """A call of a function of ours. `given` are arguments that came whole with its start."""
 
-    `given` are arguments that came whole with its start.
-    """
-
-    def __init__(self, number: int, name: str, given: dict[str, object] | None) -> None:
-        self._number = number
-        self._key = f"call_{number}"
-        self._name = name
+    def __init__(self, call: NumberedCall, given: dict[str, object] | None) -> None:
+        self._call = call
         self._given = given
         self._parts: list[str] = []
-        self._room = _MOST_ARGUMENTS
+        self._room = MOST_ARGUMENT_CHARS
 
     def start(self) -> ToolStart:
-        details: dict[str, object] = {"index": self._number, "call_id": self._key, "name": self._name}
-        return ToolStart(self._key, ToolName.FUNCTION_CALL, details)
+        return self._call.start()
 
     def add(self, part: str) -> None:
         self._room -= len(part)
@@ -55,12 +47,10 @@ class CallBlock:
     def close(self, anomalies: Anomalies) -> list[ToolDone | FunctionCall]:
         """The call is done; of one that grew beyond all bounds the engine is not asked."""
         arguments = self._arguments()
-        details: dict[str, object] = {"call_id": self._key, "name": self._name, "arguments": arguments}
-        done = ToolDone(self._key, ToolName.FUNCTION_CALL, details)
         if self._room < 0:
             anomalies[Anomaly.EXCESSIVE_TOOL_CALL] += 1
-            return [done]
-        return [done, FunctionCall(key=self._key, name=self._name, arguments=arguments)]
+            return [self._call.done(arguments)]
+        return [self._call.done(arguments), self._call.handed_on(arguments)]
 
     def _arguments(self) -> str:
         repair = TextRepair()

@@ -5,7 +5,7 @@ from typing import Final
 from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ToolName, Usage, UsageReport
 from domain.providers.request import Function, ProviderRequest, WebSearch
-from infra.providers.adapters.anthropic.blocks import MOST_CALLS, CallBlock, OpenBlock, TextBlock
+from infra.providers.adapters.anthropic.blocks import CallBlock, OpenBlock, TextBlock
 from infra.providers.adapters.anthropic.event import Block, Delta, Event, read_event
 from infra.providers.adapters.anthropic.running_usage import RunningUsage
 from infra.providers.adapters.anthropic.searches import Searches
@@ -13,6 +13,7 @@ from infra.providers.adapters.anthropic.speech import Speech
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.citations import CitationList
 from infra.providers.frame_json import Undecodable, repaired_json
+from infra.providers.function_call import MOST_CALLS, NumberedCall
 from infra.providers.remote_error import RemoteError, read_error, verdict
 from infra.providers.remote_name import remote_name
 from infra.providers.sse_decoder import DONE, Frame
@@ -168,7 +169,7 @@ class MessagesTranslator:
         if self._calls == MOST_CALLS:
             self._anomalies[Anomaly.EXCESSIVE_TOOL_CALL] += 1
             return []
-        call = CallBlock(self._calls, block.name, block.input)
+        call = CallBlock(NumberedCall(self._calls, block.name), block.input)
         self._calls += 1
         self._open[index] = call
         return [call.start()]
@@ -183,11 +184,9 @@ class MessagesTranslator:
         return [*rest, *block.close(self._speech.length, self._citations)]
 
     def _held(self) -> list[ProviderEvent]:
-        """Of an answer that broke off, a call of a function that had not come to its end is none."""
         events: list[ProviderEvent] = [*self._speech.end()]
-        for index, block in list(self._open.items()):
-            if self.finished or isinstance(block, TextBlock):
-                events += self._close(index)
+        for index in list(self._open):
+            events += self._close(index)
         return events
 
     def _completed(self) -> list[ProviderEvent]:

@@ -12,34 +12,27 @@ from infra.providers.adapters.inference_http.markers import Block, BlockKind
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.citations import CitationList, web_citation
 from infra.providers.frame_json import Undecodable, repaired_json
+from infra.providers.function_call import NumberedCall
 from infra.providers.text_repair import repaired
 
 _MAX_NAME_CHARS: Final = 64
 
 
-class _Call(msgspec.Struct, frozen=True, kw_only=True):
-    number: int
-    name: str = ""
-    arguments: str = ""
+class _Call(msgspec.Struct, frozen=True):
+    """The server's own search, or a function of its own that it called."""
+
+    call: NumberedCall
+    arguments: str
 
     @property
-    def tool(self) -> ToolName:
-        return ToolName.WEB_SEARCH if self.name == ToolName.WEB_SEARCH else ToolName.FUNCTION_CALL
-
-    @property
-    def key(self) -> str:
-        return f"call_{self.number}"
+    def is_search(self) -> bool:
+        return self.call.name == ToolName.WEB_SEARCH
 
     def started(self) -> ToolStart:
-        if self.tool is ToolName.WEB_SEARCH:
-            return ToolStart(self.key, self.tool)
-        return ToolStart(self.key, self.tool, {"index": self.number, "call_id": self.key, "name": self.name})
+        return ToolStart(self.call.key, ToolName.WEB_SEARCH) if self.is_search else self.call.start()
 
     def done(self) -> ToolDone:
-        if self.tool is ToolName.WEB_SEARCH:
-            return ToolDone(self.key, self.tool)
-        details: dict[str, object] = {"call_id": self.key, "name": self.name, "arguments": self.arguments}
-        return ToolDone(self.key, self.tool, details)
+        return ToolDone(self.call.key, ToolName.WEB_SEARCH) if self.is_search else self.call.done(self.arguments)
 
 
 class ToolCalls:
@@ -60,7 +53,7 @@ class ToolCalls:
             yield self._begin(None).started()
         call = self._waiting.popleft()
         yield call.done()
-        if call.tool is ToolName.WEB_SEARCH:
+        if call.is_search:
             yield from self._cite(_results(value))
 
     def _cite(self, results: Iterator[dict[str, object]]) -> Iterator[CitationFound]:
@@ -73,10 +66,9 @@ class ToolCalls:
     def _begin(self, value: object) -> _Call:
         members = value if isinstance(value, dict) else {}
         name, arguments = members.get("name"), members.get("arguments")
+        shown = repaired(name)[:_MAX_NAME_CHARS] if isinstance(name, str) else ""
         call = _Call(
-            number=self._calls,
-            name=repaired(name)[:_MAX_NAME_CHARS] if isinstance(name, str) else "",
-            arguments="" if arguments is None else repaired(_text_of(arguments)),
+            NumberedCall(self._calls, shown), arguments="" if arguments is None else repaired(_text_of(arguments))
         )
         self._calls += 1
         self._waiting.append(call)

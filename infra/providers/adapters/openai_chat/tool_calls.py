@@ -1,18 +1,13 @@
 """Calls of functions, put together from the pieces in which they come (providers-and-files.md 2.3)."""
 
-from domain.providers.events import FunctionCall, ProviderEvent, ToolDone, ToolName, ToolStart
+from domain.providers.events import ProviderEvent, ToolStart
 from infra.providers.anomalies import Anomalies, Anomaly
+from infra.providers.function_call import MOST_ARGUMENT_CHARS, MOST_CALLS, NumberedCall
 from infra.providers.text_repair import TextRepair
-
-MOST_CALLS = 16
-MOST_ARGUMENT_BYTES = 64 * 1024
 
 
 class ToolCalls:
-    """The calls of one answer, named by their number in it, for names of the remote go no further.
-
-    What nobody offered and what is beyond the limits is ignored and counted.
-    """
+    """The calls of one answer. What nobody offered and what is beyond the limits is ignored and counted."""
 
     def __init__(self, offered: frozenset[str], anomalies: Anomalies) -> None:
         self._offered = offered
@@ -29,12 +24,12 @@ class ToolCalls:
                 self._take(piece, place, starts)
         return starts
 
-    def close(self, *, are_whole: bool) -> list[ProviderEvent]:
-        """Each call that has begun is done; only of a whole one the engine is asked. Nothing is taken after that."""
+    def close(self) -> list[ProviderEvent]:
+        """Each call that has begun is done. Nothing is taken after that."""
         events: list[ProviderEvent] = []
         for call in [] if self._closed else self._calls:
             if call.has_begun:
-                events += call.done(is_whole=are_whole)
+                events += call.done()
         self._closed = True
         return events
 
@@ -70,36 +65,31 @@ class ToolCalls:
 
     def _add(self, call: "_Call", text: str) -> bool:
         """Whether there was room. A cut call is never whole, so it takes no more."""
-        call.size_bytes += len(text.encode(errors="surrogatepass"))
-        if call.size_bytes <= MOST_ARGUMENT_BYTES:
+        call.room -= len(text)
+        if call.room >= 0:
             call.arguments.append(call.repair.feed(text))
-        return call.size_bytes <= MOST_ARGUMENT_BYTES
+        return call.room >= 0
 
 
 class _Call:
-    __slots__ = ("arguments", "has_begun", "key", "name", "position", "remote_id", "repair", "size_bytes")
+    __slots__ = ("arguments", "has_begun", "name", "position", "remote_id", "repair", "room")
 
     def __init__(self, position: int, remote_id: str) -> None:
         self.position = position
         self.remote_id = remote_id
-        self.key = f"call_{position}"
         self.name = ""
         self.has_begun = False
         self.arguments: list[str] = []
-        self.size_bytes = 0
+        self.room = MOST_ARGUMENT_CHARS
         self.repair = TextRepair()
 
     def start(self) -> ToolStart:
-        details: dict[str, object] = {"index": self.position, "call_id": self.key, "name": self.name}
-        return ToolStart(self.key, ToolName.FUNCTION_CALL, details)
+        return NumberedCall(self.position, self.name).start()
 
-    def done(self, *, is_whole: bool) -> list[ProviderEvent]:
+    def done(self) -> list[ProviderEvent]:
+        call = NumberedCall(self.position, self.name)
         arguments = "".join(self.arguments) + self.repair.flush()
-        details: dict[str, object] = {"call_id": self.key, "name": self.name, "arguments": arguments}
-        events: list[ProviderEvent] = [ToolDone(self.key, ToolName.FUNCTION_CALL, details)]
-        if is_whole and self.size_bytes <= MOST_ARGUMENT_BYTES:
-            events.append(FunctionCall(key=self.key, name=self.name, arguments=arguments))
-        return events
+        return [call.done(arguments), call.handed_on(arguments)] if self.room >= 0 else [call.done(arguments)]
 
 
 def _text(value: object) -> str:

@@ -62,7 +62,7 @@ class ChatTranslator:
         return self.on_failure(ProviderFailure(kind=FailureKind.INTERRUPTED, detail="end without a terminal"))
 
     def on_failure(self, failure: ProviderFailure) -> list[ProviderEvent]:
-        return [*self._held(), *self._calls.close(are_whole=False), Failed(failure=failure, usage=self._counted())]
+        return [*self._held(), *self._calls.close(), Failed(failure=failure, usage=self._counted())]
 
     def _on_data(self, frame: Frame) -> list[ProviderEvent]:
         if frame.event == "error":
@@ -106,7 +106,7 @@ class ChatTranslator:
             events += self.on_failure(failure)
         elif choice.finish_reason:
             self._on_finish(choice.finish_reason)
-            events += self._calls.close(are_whole=self._are_calls_whole)
+            events += self._calls.close()
 
     def _on_delta(self, delta: Delta, events: list[ProviderEvent]) -> None:
         if delta.content:
@@ -123,10 +123,6 @@ class ChatTranslator:
         if delta.tool_calls:
             self._spoke = True
             events += self._calls.feed(delta.tool_calls)
-
-    @property
-    def _are_calls_whole(self) -> bool:
-        return self._finish is Finish.STOP and not self._refused
 
     def _reason(self, text: str, events: list[ProviderEvent]) -> None:
         if text:
@@ -157,7 +153,7 @@ class ChatTranslator:
         completed = Completed(
             finish=finish, usage=self._counted(), remote_id=self._remote_id, remote_model=self._remote_model
         )
-        return [*self._held(), *self._calls.close(are_whole=self._are_calls_whole), completed]
+        return [*self._held(), *self._calls.close(), completed]
 
     def _held(self) -> list[ProviderEvent]:
         events: list[ProviderEvent] = [*self._splitter.feed(self._text.flush()), *self._splitter.flush()]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.providers.events import Completed, FunctionCall, ToolDone, ToolStart
+from domain.providers.events import Completed, ToolDone, ToolStart
 from domain.providers.request import Function
 from infra.providers.adapters.openai_chat.request import OpenAiChat
 from infra.providers.anomalies import Anomalies, Anomaly
@@ -40,8 +40,6 @@ def test_wherever_a_recorded_stream_breaks_off_it_ends_once_and_leaves_no_call_o
         *before, terminal = events_of(chat.translator(REQUEST, Anomalies()), [stream[:end]])
         starts = [event.key for event in before if isinstance(event, ToolStart)]
         dones = [event.key for event in before if isinstance(event, ToolDone)]
-        asked = [event.key for event in before if isinstance(event, FunctionCall)]
         assert starts == dones
         has_finished = any(line in stream[:end] for line in finish_lines)
         assert isinstance(terminal, Completed) is has_finished
-        assert asked == (dones if has_finished else [])

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from domain.providers.events import FunctionCall, ProviderEvent, ToolDone, ToolStart
-from infra.providers.adapters.openai_chat.tool_calls import MOST_ARGUMENT_BYTES, MOST_CALLS, ToolCalls
+from infra.providers.adapters.openai_chat.tool_calls import ToolCalls
 from infra.providers.anomalies import Anomalies, Anomaly
+from infra.providers.function_call import MOST_ARGUMENT_CHARS, MOST_CALLS
 
 OFFERED = frozenset({"weather", "time"})
 ARGUMENTS = '{"city":"Łódź"}'
@@ -17,11 +18,11 @@ def piece(index: object = 0, id_: object = None, name: object = None, arguments:
     return {key: value for key, value in members.items() if value is not None}
 
 
-def told(*deltas: list[object], are_whole: bool = True) -> tuple[list[ToolStart], list[ProviderEvent], Anomalies]:
+def told(*deltas: list[object]) -> tuple[list[ToolStart], list[ProviderEvent], Anomalies]:
     anomalies = Anomalies()
     calls = ToolCalls(OFFERED, anomalies)
     starts = [start for delta in deltas for start in calls.feed(delta)]
-    return starts, calls.close(are_whole=are_whole), anomalies
+    return starts, calls.close(), anomalies
 
 
 def asked(events: list[ProviderEvent]) -> list[tuple[str, str, str]]:
@@ -83,19 +84,12 @@ def test_what_is_no_call_begins_none(pieces: list[object]) -> None:
     assert told(pieces)[:2] == ([], [])
 
 
-def test_a_call_that_was_cut_off_is_done_and_nobody_is_asked_to_make_it() -> None:
-    _, ends, _ = told([piece(0, "a", "weather", '{"ci')], are_whole=False)
-    (done,) = ends
-    assert isinstance(done, ToolDone)
-    assert done.details["arguments"] == '{"ci'
-
-
 def test_arguments_are_bounded_and_what_was_cut_is_not_whole() -> None:
-    half = "€" * (MOST_ARGUMENT_BYTES // 6)
+    half = "€" * (MOST_ARGUMENT_CHARS // 2)
     _, ends, anomalies = told([piece(0, "a", "weather", half)], [piece(0, arguments=half)], [piece(0, arguments="€€€")])
     (done,) = ends
     assert isinstance(done, ToolDone)
-    assert len(str(done.details["arguments"]).encode()) <= MOST_ARGUMENT_BYTES
+    assert done.details["arguments"] == half * 2
     assert anomalies == {Anomaly.EXCESSIVE_TOOL_CALL: 1}
 
 
@@ -108,9 +102,9 @@ def test_only_so_many_calls_are_heard() -> None:
 def test_after_the_end_nothing_is_taken_and_nothing_told_twice() -> None:
     calls = ToolCalls(OFFERED, Anomalies())
     calls.feed([piece(0, "a", "weather", "{}")])
-    assert len(calls.close(are_whole=True)) == 2
+    assert len(calls.close()) == 2
     assert calls.feed([piece(1, "b", "time", "{}")]) == []
-    assert calls.close(are_whole=True) == []
+    assert calls.close() == []
 
 
 def test_arguments_are_fit_to_be_stored() -> None:

@@ -262,22 +262,6 @@ def test_a_call_is_asked_for_when_the_model_has_finished_with_it(ending: bytes) 
     assert calls(CALL + ending) == ["ToolStart", "ToolDone", "FunctionCall"]
 
 
-@pytest.mark.parametrize(
-    "ending",
-    [
-        b"",
-        finish("length") + DONE,
-        finish("content_filter") + DONE,
-        finish("abort"),
-        sent({"error": "boom"}),
-        delta(refusal="No.") + finish("stop") + DONE,
-    ],
-    ids=["breaks off", "length", "filter", "abort", "error", "refused"],
-)
-def test_a_call_that_the_model_did_not_finish_is_only_done(ending: bytes) -> None:
-    assert calls(CALL + ending) == ["ToolStart", "ToolDone"]
-
-
 def test_the_reason_to_finish_ends_the_calls_though_the_count_is_still_to_come() -> None:
     translator = ChatTranslator(ThinkTags.OFF, frozenset({"weather"}), Anomalies())
     frames = SseDecoder().feed(CALL + finish("tool_calls"))

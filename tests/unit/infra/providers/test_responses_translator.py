@@ -115,13 +115,13 @@ EXPECTED: list[ProviderEvent] = [
     ToolDone("fs_fake0002", ToolName.FILE_SEARCH, {"files_searched": 2}),
     ToolStart("ci_fake0003", ToolName.CODE_INTERPRETER),
     ToolDone("ci_fake0003", ToolName.CODE_INTERPRETER, {"output": "1\n2"}),
-    ToolStart("call_remote1", ToolName.FUNCTION_CALL, {"index": 0, "call_id": "call_1", "name": "weather"}),
+    ToolStart("call_0", ToolName.FUNCTION_CALL, {"index": 0, "call_id": "call_0", "name": "weather"}),
     ToolDone(
-        "call_remote1",
+        "call_0",
         ToolName.FUNCTION_CALL,
-        {"call_id": "call_1", "name": "weather", "arguments": '{"place":"Kiel"}'},
+        {"call_id": "call_0", "name": "weather", "arguments": '{"place":"Kiel"}'},
     ),
-    FunctionCall(key="call_remote1", name="weather", arguments='{"place":"Kiel"}'),
+    FunctionCall(key="call_0", name="weather", arguments='{"place":"Kiel"}'),
     TextDelta("Größe 😀 tide."),
     CitationFound(
         Citation(source="web", title="Tides", url="https://example.org/t", snippet="Größ", span=Span(start=0, end=4))
@@ -404,7 +404,7 @@ def test_an_id_that_is_none_is_no_key() -> None:
         steps = [tool("web_search", "searching", item_id=item_id), item_done("web_search_call", id=item_id)]
         assert [event.key for event in tools(told(*steps, terminal()))] == ["web_search", "web_search"]
         call = item_done("function_call", id=item_id, call_id=item_id, name="weather", arguments="{}")
-        assert FunctionCall(key="call_1", name="weather", arguments="{}") in told(call, terminal())
+        assert FunctionCall(key="call_0", name="weather", arguments="{}") in told(call, terminal())
 
 
 def test_a_call_that_was_never_announced_is_a_whole_call() -> None:
@@ -462,10 +462,10 @@ def test_a_function_call_is_told_once_and_gathers_its_arguments() -> None:
     done = item_done("function_call", **{name: value for name, value in item.items() if name != "type"})
     events = told(*pieces, done, terminal(output=[item]))
     assert [event for event in events if isinstance(event, FunctionCall)] == [
-        FunctionCall(key="call_9", name="weather", arguments="{}")
+        FunctionCall(key="call_0", name="weather", arguments="{}")
     ]
     assert [event for event in told(terminal(output=[item])) if isinstance(event, FunctionCall)] == [
-        FunctionCall(key="call_9", name="weather", arguments="")
+        FunctionCall(key="call_0", name="weather", arguments="")
     ]
 
 

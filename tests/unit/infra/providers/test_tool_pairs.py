@@ -1,7 +1,17 @@
 import pytest
 
 from domain.providers.errors import FailureKind, ProviderFailure
-from domain.providers.events import Completed, Failed, Finish, ProviderEvent, TextDelta, ToolDone, ToolName, ToolStart
+from domain.providers.events import (
+    Completed,
+    Failed,
+    Finish,
+    FunctionCall,
+    ProviderEvent,
+    TextDelta,
+    ToolDone,
+    ToolName,
+    ToolStart,
+)
 from infra.providers.tool_pairs import ToolPairs
 
 WEB, FILES, CODE, CALL = ToolName.WEB_SEARCH, ToolName.FILE_SEARCH, ToolName.CODE_INTERPRETER, ToolName.FUNCTION_CALL
@@ -52,3 +62,19 @@ def test_an_open_function_is_done_without_arguments() -> None:
 def test_a_start_told_twice_counts_once_and_a_new_one_after_the_done_again() -> None:
     start, done = ToolStart("a", WEB), ToolDone("a", WEB)
     assert paired([start, start, done, start], [END]) == [start, done, start, done, END]
+
+
+ASKED = FunctionCall(key="a", name="f", arguments="{}")
+
+
+def test_a_call_is_handed_on_with_the_end_of_a_whole_answer() -> None:
+    pairs = ToolPairs()
+    assert pairs.completed([TextDelta("x"), ASKED]) == [TextDelta("x")]
+    assert pairs.completed([END]) == [ASKED, END]
+
+
+@pytest.mark.parametrize(
+    "end", [BROKEN, *(Completed(finish=finish) for finish in Finish if finish is not Finish.STOP)], ids=repr
+)
+def test_of_an_answer_that_was_cut_no_call_is_handed_on(end: Completed | Failed) -> None:
+    assert paired([ASKED], [end]) == [end]
