@@ -4,6 +4,7 @@ from domain.providers.request import ProviderRequest
 from infra.providers.secrets import Secret
 from infra.providers.settings import Flavour, ProviderKind, ProviderSettings
 
+OWN_HEADERS = ("Content-Type", "Accept", "Accept-Encoding", "User-Agent", "traceparent")
 _KEY_HEADERS = {ProviderKind.ANTHROPIC: "x-api-key", ProviderKind.INFERENCE_HTTP: "X-Internal-API-Key"}
 
 

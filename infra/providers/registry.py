@@ -21,9 +21,10 @@ from infra.providers.adapters.scripted.adapter import ScriptedProvider
 from infra.providers.adapters.scripted.script_file import InvalidScript, load_script
 from infra.providers.address_guard import base_url_faults
 from infra.providers.call_gate import CallGate
-from infra.providers.call_headers import CallHeaders, auth_header
+from infra.providers.call_headers import CallHeaders
 from infra.providers.circuit import CircuitRules
 from infra.providers.driver import HttpProvider, ResponseLimits
+from infra.providers.header_faults import header_faults
 from infra.providers.http_pool import HttpPool, trusting
 from infra.providers.key_ring import KeyRing
 from infra.providers.redaction import Redaction
@@ -39,8 +40,6 @@ ADAPTERS: Final[Mapping[ProviderKind, Callable[[ProviderSettings, CallHeaders], 
 }
 _SPARE_CONNECTIONS = 32
 _CLOSE_WITHIN_S = 5
-_RESERVED_HEADERS = {"host", "content-length", "transfer-encoding", "content-encoding", "accept-encoding", "connection"}
-_RESERVED_BY_KIND = {ProviderKind.ANTHROPIC: {"anthropic-version", "anthropic-beta"}}  # they have settings of their own
 
 
 class InvalidProviders(Exception):
@@ -127,14 +126,8 @@ def provider_faults(settings: ProviderSettings, env: Mapping[str, str]) -> Itera
         yield "ca_file: holds no certificate, or cannot be read"
     if settings.auth.key is not None:
         yield from _reference_faults("auth.key", settings.auth.key, env)
-    taken = (
-        _RESERVED_HEADERS
-        | _RESERVED_BY_KIND.get(settings.kind, set())
-        | ({auth_header(settings)[0].lower()} if settings.auth.key else set())
-    )
+    yield from header_faults(settings)
     for name, value in settings.extra_headers.items():
-        if name.lower() in taken:
-            yield f"extra_headers.{name}: may not be replaced"
         if is_reference(value):
             yield from _reference_faults(f"extra_headers.{name}", value, env)
 

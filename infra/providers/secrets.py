@@ -1,9 +1,13 @@
 """Keys by reference: configuration names where a secret is, never the secret itself."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from typing_extensions import override
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 
 
 class Secret:
@@ -23,7 +27,7 @@ class Secret:
 
 
 class UnusableReference(Exception):
-    """A literal, or a reference to nothing; the message names the reference's kind and never echoes a literal."""
+    """A literal, or a reference to nothing usable; what might be a secret in the wrong place is not in the message."""
 
 
 def is_reference(text: str) -> bool:
@@ -33,17 +37,19 @@ def is_reference(text: str) -> bool:
 def resolve(reference: str, env: Mapping[str, str]) -> Secret:
     """The secret behind `env:NAME` or `file:/path`, without surrounding white space; raises UnusableReference."""
     scheme, _, target = reference.partition(":")
-    if scheme == "env":
-        value = env.get(target, "")
-        fault = f"environment variable {target} is not set"
-    elif scheme == "file":
-        value = _contents(target)
-        fault = f"file {target} is empty or cannot be read"
+    if scheme == "env" and _VARIABLE.fullmatch(target):
+        source, fault = f"environment variable {target}", "is not set"
+        value = env.get(target, "").strip()
+    elif scheme == "file" and target.startswith("/"):
+        source, fault = f"file {target}", "is empty or cannot be read"
+        value = _contents(target).strip()
     else:
         raise UnusableReference("must be env:NAME or file:/path, not the secret itself")
-    if not value.strip():
-        raise UnusableReference(fault)
-    return Secret(value.strip())
+    if not value:
+        raise UnusableReference(f"{source} {fault}")
+    if not value.isprintable():
+        raise UnusableReference(f"{source} holds more than one line, or characters that no header can carry")
+    return Secret(value)
 
 
 def _contents(path: str) -> str:

@@ -76,8 +76,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     kind: ProviderKind
     flavour: Flavour = Flavour.GENERIC
     base_url: str = ""
-    chat_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~{}/-]*)?$")] | None = None
-    responses_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~{}/-]*)?$")] | None = None
+    chat_path: Annotated[str, Meta(pattern=r"^(/([A-Za-z0-9._~/-]|\{model\})*)?$")] | None = None
+    responses_path: Annotated[str, Meta(pattern=r"^(/([A-Za-z0-9._~/-]|\{model\})*)?$")] | None = None
     api_version: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
     generate_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~/-]*)?$")] = "/generate"
     force_web_search: bool = False
@@ -93,7 +93,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     breaker_failures: Annotated[int, Meta(ge=0, le=1_000)] = 10
     lenient_media_type: bool = False
     propagate_trace: bool = True
-    max_tokens_field: Annotated[str, Meta(pattern=r"^[a-z_]{1,64}$")] | None = None
+    max_tokens_field: Annotated[str, Meta(pattern=r"^[a-z_]{0,58}tokens$")] | None = None
     usage_option: bool = True
     system_role: SystemRole = SystemRole.SYSTEM
     allow_repeated_roles: bool = False

@@ -47,6 +47,51 @@ def test_a_valid_provider_is_built_without_an_event_loop() -> None:
     assert set(build_providers(settings, {}, SystemClock()).kinds) == {SCRIPTED, "cloud"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        *(
+            (name, "x", f"extra_headers.{name}: may not be replaced")
+            for name in ("content-TYPE", "ACCEPT", "user-agent")
+        ),
+        *((name, "x", f"extra_headers.{name}: may not be replaced") for name in ("Traceparent", "Expect", "upgrade")),
+        ("", "x", "extra_headers: '' is no name of a header"),
+        ("X A", "x", "extra_headers: 'X A' is no name of a header"),
+        ("X-A\r\nB", "x", r"extra_headers: 'X-A\r\nB' is no name of a header"),
+        ("X-A", "secret\r\nB: x", "extra_headers.X-A: must be printable"),
+    ],
+)
+def test_headers_that_cannot_be_sent_or_would_be_sent_twice_are_refused(name: str, value: str, fault: str) -> None:
+    settings = ProviderSettings(
+        kind=ProviderKind.OPENAI_CHAT, base_url="https://api.example.com", extra_headers={name: value}
+    )
+    assert list(provider_faults(settings, {})) == [fault]
+
+
+def test_two_spellings_of_one_header_are_one_too_many() -> None:
+    settings = ProviderSettings(
+        kind=ProviderKind.OPENAI_CHAT, base_url="https://api.example.com", extra_headers={"X-Team": "a", "x-team": "b"}
+    )
+    assert list(provider_faults(settings, {})) == ["extra_headers.x-team: may not be replaced"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "prefix", "fault"),
+    [
+        (ProviderKind.OPENAI_CHAT, "host", None, "auth.header: is another header of ours"),
+        (ProviderKind.OPENAI_CHAT, "Content-type", None, "auth.header: is another header of ours"),
+        (ProviderKind.ANTHROPIC, "anthropic-version", None, "auth.header: is another header of ours"),
+        (ProviderKind.OPENAI_CHAT, None, "Bearer\r\nX: ", "auth.prefix: must be printable"),
+    ],
+)
+def test_the_key_travels_in_a_header_of_its_own(
+    kind: ProviderKind, header: str | None, prefix: str | None, fault: str
+) -> None:
+    auth = AuthSettings(key="env:KEY", header=header, prefix=prefix)
+    settings = ProviderSettings(kind=kind, base_url="https://api.example.com", auth=auth)
+    assert list(provider_faults(settings, {"KEY": "sk"})) == [fault]
+
+
 def test_a_header_with_a_setting_of_its_own_is_set_there() -> None:
     settings = ProviderSettings(
         kind=ProviderKind.ANTHROPIC,

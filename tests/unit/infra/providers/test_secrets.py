@@ -22,3 +22,20 @@ def test_literals_and_dead_references_are_refused_without_echo(reference: str) -
     with pytest.raises(UnusableReference) as refused:
         resolve(reference, {"BLANK": "  "})
     assert "sk-literal" not in str(refused.value)
+
+
+@pytest.mark.parametrize("reference", ["env:sk-pasted", "env:", "file:sk-pasted", "file:", "env:A B"])
+def test_a_secret_behind_the_name_of_a_scheme_is_not_echoed(reference: str) -> None:
+    with pytest.raises(UnusableReference) as refused:
+        resolve(reference, {})
+    assert str(refused.value) == "must be env:NAME or file:/path, not the secret itself"
+
+
+@pytest.mark.parametrize("value", ["sk-one\nsk-two", "sk\0", "sk\udce4"])
+def test_what_no_header_can_carry_is_no_secret(value: str, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(value.encode(errors="surrogateescape"))
+    for reference in ("env:KEY", f"file:{file}"):
+        with pytest.raises(UnusableReference) as refused:
+            resolve(reference, {"KEY": value})
+        assert "sk" not in str(refused.value).replace(str(file), "")
