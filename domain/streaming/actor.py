@@ -55,6 +55,7 @@ class TurnActor:
         self._telemetry = telemetry
         self._monotonic = monotonic
         self._fallback = fallback
+        self._may_have_gone_over = False
         self._scope = anyio.CancelScope()
         self._stop_reason: StopReason | None = None
         self._stopped_at = 0.0
@@ -162,6 +163,7 @@ class TurnActor:
             try:
                 refused_for = await self._books.may_call_instead(spare.brief)
             except ServiceUnavailable:
+                self._may_have_gone_over = True
                 return False
         if refused_for is not None:
             self.stop(refused_for)
@@ -230,6 +232,7 @@ class TurnActor:
             provider_called=self.control.called,
             last_number=self.feed.next_number,
             upstream_closed_ms=self._upstream_closed_ms(),
+            may_have_gone_over=self._may_have_gone_over,
         )
 
     def _upstream_closed_ms(self) -> int | None:

@@ -68,7 +68,8 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     """A turn that has stopped, as its books are closed.
 
     `last_number` is that of the coming terminal event, `upstream_closed_ms` how long the provider connection stayed
-    open after the word to stop: None where there was no word or no connection.
+    open after the word to stop: None where there was no word or no connection. `may_have_gone_over`: the row may have
+    another model than the brief, for nobody heard whether it was written; the turn stays with that of the brief.
     """
 
     brief: TurnBrief
@@ -77,6 +78,7 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     provider_called: bool
     last_number: int
     upstream_closed_ms: int | None = None
+    may_have_gone_over: bool = False
 
 
 class Books(Protocol):

@@ -89,6 +89,8 @@ class TurnFinaliser:
     async def _commit(self, closing: Closing, result: TurnResult) -> Sequence[QuotaLevel] | None:
         brief, turn = closing.brief, TurnIdentity.of(closing.brief)
         async with self._begin(brief.scope) as tx:
+            if closing.may_have_gone_over:
+                await tx.turns.stay_with(brief)
             short = await tx.turns.finish(brief.turn_id, brief.chat_id, brief.epoch, result)
             if short is None:
                 return await self._levels(tx, result) if await _is_ours(tx, closing, result) else None

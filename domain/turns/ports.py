@@ -118,6 +118,10 @@ class Turns(Protocol):
         """
         ...
 
+    async def stay_with(self, brief: TurnBrief) -> None:
+        """Undoes `mark_called_instead`, if it was done: the turn has the model and the prices of the brief again."""
+        ...
+
     async def remains(self, turn_id: TurnId) -> Remains:
         """What its owner had saved of the turn before it was lost."""
         ...

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -55,10 +56,12 @@ class Play:
             yield [TextDelta("B"), Completed(finish=Finish.STOP, usage=Usage(input_tokens=10, output_tokens=2))]
 
 
-async def played(database: Database, meanwhile: Meanwhile) -> tuple[StreamEvent, Any, list[str]]:
+async def played(
+    database: Database, meanwhile: Meanwhile, limit: timedelta = timedelta(seconds=10)
+) -> tuple[StreamEvent, Any, list[str]]:
     """The terminal event, the row, and the models that were called."""
     play, who = Play(meanwhile), a_user()
-    async with running_engine(database.dsn, play.provider, models=MODELS) as engine:
+    async with running_engine(database.dsn, play.provider, models=MODELS, finalise_deadline=limit) as engine:
         play.engine = engine
         chat_id = await a_chat(engine, who)
         with anyio.fail_after(10):
@@ -67,10 +70,10 @@ async def played(database: Database, meanwhile: Meanwhile) -> tuple[StreamEvent,
     return events[-1][1], await only_turn(database, chat_id), [each.catalog_model for each in play.provider.requests]
 
 
-def marking_through(*faults: Fault) -> Meanwhile:
+def marking_through(*faults: Fault, lasting: bool = False) -> Meanwhile:
     async def meanwhile(engine: Engine) -> None:
         books: Any = engine.supervisor._books
-        books._mark._begin = FaultyBegin(books._mark._begin, *faults)
+        books._mark._begin = FaultyBegin(books._mark._begin, *faults, lasting=lasting)
 
     return meanwhile
 
@@ -83,6 +86,39 @@ async def test_the_row_names_and_prices_the_model_that_answers(database: Databas
     assert isinstance(done, Done)
     assert (done.effective_model, called) == ("spare", [MODEL.id, "spare"])
     assert (row["effective_model"], row["went_over_from"], row["settled_micro"]) == ("spare", MODEL.id, 10 * 3 + 2 * 9)
+
+
+@pytest.mark.parametrize("first", ["answer lost", ServiceUnavailable()])
+async def test_a_turn_that_may_have_gone_over_and_did_not_call_stays_with_its_model(
+    database: Database, first: Fault
+) -> None:
+    gone = marking_through(first, ServiceUnavailable(), lasting=True)
+    told, row, called = await played(database, gone, timedelta(seconds=2))
+    assert isinstance(told, TurnError)
+    assert (told.code, called) == ("provider_unavailable", [MODEL.id])
+    assert (row["effective_model"], row["went_over_from"], row["in_mult_micro"]) == (MODEL.id, None, 1_000_000)
+
+
+async def test_what_names_the_other_model_waits_for_the_disk(database: Database) -> None:
+    waits = []
+    async with connected(database.superuser_dsn) as connection:
+        await connection.execute(f"ALTER DATABASE {database.name} SET synchronous_commit = on")
+
+    async def watched(engine: Engine) -> None:
+        books: Any = engine.supervisor._books
+        begin = books._mark._begin
+
+        @asynccontextmanager
+        async def watching(scope: AccessScope) -> AsyncIterator[TurnTx]:
+            async with begin(scope) as tx:
+                yield tx
+                (row,) = await tx.turns._connection.exec_driver_sql("SHOW synchronous_commit")
+                waits.append(row[0])
+
+        books._mark._begin = watching
+
+    await played(database, watched)
+    assert waits == ["on"]
 
 
 async def abort_spare(database: Database) -> None:

@@ -44,7 +44,7 @@ from infra.postgres.repositories.cancellations import reason_of
 from infra.postgres.repositories.histories import HISTORY, history_of
 from infra.postgres.repositories.turns.ending import FINISH, ending_values
 from infra.postgres.repositories.turns.gate import FOUNDING, GATE, founding_of, gate_of
-from infra.postgres.repositories.turns.marks import MARK_CALLED, MARK_CALLED_INSTEAD
+from infra.postgres.repositories.turns.marks import MARK_CALLED, MARK_CALLED_INSTEAD, STAY_WITH
 from infra.postgres.repositories.turns.opening import (
     OPEN,
     OPEN_IN_NEW_CHAT,
@@ -142,16 +142,20 @@ class PostgresTurns:
         return reason_of(row["cancel_reason"]) if row["is_cancelled"] else None
 
     async def mark_called_instead(self, brief: TurnBrief) -> StopReason | None:
-        changed = await self._one(
-            MARK_CALLED_INSTEAD, turn_id=brief.turn_id, epoch=brief.epoch, **model_of(brief), **prices_of(brief.hold)
-        )
-        if changed is not None:
+        if await self._renamed(MARK_CALLED_INSTEAD, brief):
             return None
         return await self.mark_called(brief.turn_id, brief.epoch) or StopReason.LEASE_LOST
+
+    async def stay_with(self, brief: TurnBrief) -> None:
+        await self._renamed(STAY_WITH, brief)
 
     async def remains(self, turn_id: TurnId) -> Remains:
         row = (await self._run(REMAINS, turn_id=turn_id)).one()
         return remains_of(row, turn_id, self._scope)
+
+    async def _renamed(self, statement: Prepared, brief: TurnBrief) -> bool:
+        values = {**model_of(brief), **prices_of(brief.hold)}
+        return await self._one(statement, turn_id=brief.turn_id, epoch=brief.epoch, **values) is not None
 
     async def _one(self, statement: Prepared, **values: object) -> asyncpg.Record | None:
         return await statement.one(driver_of(self._connection), _bound({**self._ours, **values}))
