@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Final
 
 from infra.providers.call_headers import CallHeaders
-from infra.providers.secrets import Secret, UnusableReference, is_reference, resolve
+from infra.providers.secrets import Secret, UnusableReference, is_reference, resolve_for_header
 from infra.providers.settings import ProviderSettings
 
 KEYS_REREAD_EVERY: Final = timedelta(seconds=5)
@@ -49,9 +49,9 @@ class KeyRing:
 
     def _resolved(self) -> tuple[Secret | None, dict[str, Secret]]:
         settings = self._settings
-        key = None if settings.auth.key is None else resolve(settings.auth.key, self._env)
+        key = None if settings.auth.key is None else resolve_for_header(settings.auth.key, self._env)
         extra = {
-            name: resolve(value, self._env) if is_reference(value) else Secret(value)
+            name: resolve_for_header(value, self._env) if is_reference(value) else Secret(value)
             for name, value in settings.extra_headers.items()
         }
         return key, extra

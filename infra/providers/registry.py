@@ -28,7 +28,7 @@ from infra.providers.header_faults import header_faults
 from infra.providers.http_pool import HttpPool, trusting
 from infra.providers.key_ring import KeyRing
 from infra.providers.redaction import Redaction
-from infra.providers.secrets import UnusableReference, is_reference, resolve
+from infra.providers.secrets import UnusableReference, is_reference, resolve_for_header
 from infra.providers.settings import ProviderKind, ProviderSettings
 
 SCRIPTED = "scripted"
@@ -149,7 +149,7 @@ def _holds_certificates(ca_file: str) -> bool:
 
 def _reference_faults(setting: str, reference: str, env: Mapping[str, str]) -> Iterator[str]:
     try:
-        resolve(reference, env)
+        resolve_for_header(reference, env)
     except UnusableReference as fault:
         yield f"{setting}: {fault}"
 

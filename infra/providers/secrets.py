@@ -38,18 +38,24 @@ def resolve(reference: str, env: Mapping[str, str]) -> Secret:
     """The secret behind `env:NAME` or `file:/path`, without surrounding white space; raises UnusableReference."""
     scheme, _, target = reference.partition(":")
     if scheme == "env" and _VARIABLE.fullmatch(target):
-        source, fault = f"environment variable {target}", "is not set"
         value = env.get(target, "").strip()
-    elif scheme == "file" and target.startswith("/"):
-        source, fault = f"file {target}", "is empty or cannot be read"
+        fault = f"environment variable {target} is not set"
+    elif scheme == "file" and target:
         value = _contents(target).strip()
+        fault = f"file {target} is empty or cannot be read"
     else:
         raise UnusableReference("must be env:NAME or file:/path, not the secret itself")
     if not value:
-        raise UnusableReference(f"{source} {fault}")
-    if not value.isprintable():
-        raise UnusableReference(f"{source} holds more than one line, or characters that no header can carry")
+        raise UnusableReference(fault)
     return Secret(value)
+
+
+def resolve_for_header(reference: str, env: Mapping[str, str]) -> Secret:
+    """Of one line, as `resolve` does."""
+    secret = resolve(reference, env)
+    if not secret.reveal().isprintable():
+        raise UnusableReference(f"{reference} holds more than one line, or characters that no header can carry")
+    return secret
 
 
 def _contents(path: str) -> str:
