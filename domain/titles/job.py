@@ -36,7 +36,7 @@ class NamingJob:
             raise JobFailed(failed.failure.kind.value) from None
         async with self._begin(scope) as tx:
             # Named before it is paid for: whoever renames waits for the chat, not for the tenant's account.
-            await tx.titles.put_if_open(job.chat_id, proposal.title)
+            await tx.titles.put_if_open(job.chat_id, proposal.title, beginning)
             await tx.events.add(proposal.answer.event)
             await tx.system_credits.correct(proposal.answer.settled)
 
@@ -56,4 +56,4 @@ class NamingJob:
     async def _put_first_line(self, scope: AccessScope, job: NameChat, beginning: Beginning) -> None:
         if beginning.title is None:
             async with self._begin(scope) as tx:
-                await tx.titles.put_if_open(job.chat_id, fallback(beginning))
+                await tx.titles.put_if_open(job.chat_id, fallback(beginning), beginning)

@@ -18,8 +18,11 @@ class Titles(Protocol):
         """Whatever the title was; False when there is no such chat. Counts as activity."""
         ...
 
-    async def put_if_open(self, chat_id: ChatId, title: GeneratedTitle) -> bool:
-        """Unless a user or a model has named it meanwhile, or it is gone. Counts as no activity."""
+    async def put_if_open(self, chat_id: ChatId, title: GeneratedTitle, seen: Beginning) -> bool:
+        """Unless a user or a model has named it meanwhile, or it is gone, or it no longer begins with what was seen.
+
+        Counts as no activity.
+        """
         ...
 
 

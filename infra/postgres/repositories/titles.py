@@ -1,8 +1,8 @@
 """What chats of one owner are called."""
 
-from typing import Final
+from typing import Final, TypeVar
 
-from sqlalchemy import ScalarSelect, func, literal_column, or_, select, update
+from sqlalchemy import ScalarSelect, SQLColumnExpression, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.ids import ChatId
@@ -23,11 +23,13 @@ IS_OPEN: Final = or_(ChatRow.title.is_(None), func.coalesce(ChatRow.title_source
 _SOURCES: Final = {TitleSource.MODEL: "model", TitleSource.FALLBACK: FIRST_LINE}
 _READ_CHARACTERS: Final = 4_000
 
+_Told = TypeVar("_Told")
 
-def _first(role: Role) -> ScalarSelect[str]:
-    """Its first live message; an empty answer says nothing."""
+
+def _first(role: Role, told: SQLColumnExpression[_Told]) -> ScalarSelect[_Told]:
+    """Of its first live message; an empty answer says nothing."""
     return (
-        select(func.left(MessageRow.content, _READ_CHARACTERS))
+        select(told)
         .where(
             MessageRow.tenant_id == ChatRow.tenant_id,
             MessageRow.chat_id == ChatRow.id,
@@ -42,12 +44,15 @@ def _first(role: Role) -> ScalarSelect[str]:
     )
 
 
+_text: Final = func.left(MessageRow.content, _READ_CHARACTERS)
+_question_id: Final = _first(Role.USER, MessageRow.id)
 _BEGINNING: Final = select(
     ChatRow.model,
     ChatRow.title,
     IS_OPEN.label("is_open"),
-    _first(Role.USER).label("question"),
-    _first(Role.ASSISTANT).label("answer"),
+    _question_id.label("question_id"),
+    _first(Role.USER, _text).label("question"),
+    _first(Role.ASSISTANT, _text).label("answer"),
 )
 
 
@@ -67,6 +72,7 @@ class PostgresTitles:
             chat_model=row.model,
             title=row.title,
             is_open=row.is_open,
+            question_id=row.question_id,
             question=row.question,
             answer=row.answer,
         )
@@ -80,10 +86,14 @@ class PostgresTitles:
         )
         return (await self._connection.execute(statement)).one_or_none() is not None
 
-    async def put_if_open(self, chat_id: ChatId, title: GeneratedTitle) -> bool:
+    async def put_if_open(self, chat_id: ChatId, title: GeneratedTitle, seen: Beginning) -> bool:
+        # A statement of its own: the next one sees what was removed while this one waited.
+        await self._connection.execute(
+            select(ChatRow.id).where(live_chat(self._scope, chat_id)).with_for_update(key_share=True)
+        )
         statement = (
             update(ChatRow)
-            .where(live_chat(self._scope, chat_id), IS_OPEN)
+            .where(live_chat(self._scope, chat_id), IS_OPEN, _question_id == seen.question_id)
             .values(title=title.title, title_source=_SOURCES[title.source])
             .returning(ChatRow.id)
         )

@@ -3,7 +3,7 @@
 from typing import Final
 
 import asyncpg
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, case, func, literal_column, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -18,6 +18,7 @@ from infra.postgres.orm.turn import TurnRow
 from infra.postgres.prepared import Prepared
 from infra.postgres.repositories.bound import OUR_LIVE_CHAT, OUR_TURN, TENANT, bound
 from infra.postgres.repositories.named_turn import NamedTurn
+from infra.postgres.repositories.titles import USERS_OWN
 
 _Newer = aliased(TurnRow, name="newer")
 
@@ -44,6 +45,21 @@ _TARGET: Final = NamedTurn(
     ChatRow.revision,
 )
 
+# What a chat was called by itself tells of its turns, and goes with the last one.
+_Another = aliased(TurnRow, name="another")
+_is_left_empty = ~(
+    select(_Another.id)
+    .where(
+        _Another.tenant_id == ChatRow.tenant_id,
+        _Another.chat_id == ChatRow.id,
+        _Another.id != bound("turn_id"),
+        _Another.deleted_at.is_(None),
+    )
+    .correlate(ChatRow)
+    .exists()
+)
+_loses_its_title = and_(ChatRow.title_source != literal_column(f"'{USERS_OWN}'"), _is_left_empty)
+
 _may_go = and_(OUR_TURN, TurnRow.state != TurnState.RUNNING.value, TurnRow.deleted_at.is_(None))
 _moved = (
     update(ChatRow)
@@ -52,7 +68,12 @@ _moved = (
         ChatRow.revision == bound("seen_revision"),
         select(TurnRow.id).where(_may_go, TurnRow.chat_id == bound("chat_id")).exists(),
     )
-    .values(revision=ChatRow.revision + 1, updated_at=func.now())
+    .values(
+        title=case((_loses_its_title, null()), else_=ChatRow.title),
+        title_source=case((_loses_its_title, null()), else_=ChatRow.title_source),
+        revision=ChatRow.revision + 1,
+        updated_at=func.now(),
+    )
     .returning(ChatRow.id)
     .cte("moved")
 )

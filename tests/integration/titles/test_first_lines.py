@@ -12,7 +12,7 @@ from domain.providers.events import Failed, ProviderEvent
 from domain.providers.request import ProviderRequest
 from domain.telemetry.trace_context import new_trace
 from domain.titles.models import TitleMode
-from domain.turns.models import SendCommand
+from domain.turns.models import LATEST, SendCommand
 from tests.fakes.providers import FunctionProvider, saying
 from tests.harness.engine import a_chat, a_user, read_all, running_engine
 from tests.harness.postgres import Database
@@ -68,6 +68,27 @@ async def test_later_messages_change_nothing(database: Database) -> None:
         await read_all((await engine.change(WHO, chat_id, content="And at night?")).reader)
     assert await title_of(database, chat_id) == ("When is high tide?", "first_line")
     assert await naming_jobs(database) == []
+
+
+async def test_a_title_by_itself_goes_with_the_last_turn_that_it_tells_of(database: Database) -> None:
+    async with running_engine(database.dsn, ANSWERS) as engine:
+        chat_id = await a_chat(engine, WHO)
+        await answered(engine, WHO, chat_id)
+        await answered(engine, WHO, chat_id, "And low tide?")
+        await engine.removal.remove(WHO, chat_id, LATEST)
+        assert await title_of(database, chat_id) == ("When is high tide?", "first_line")
+        await engine.removal.remove(WHO, chat_id, LATEST)
+        assert await title_of(database, chat_id) == (None, None)
+        await answered(engine, WHO, chat_id, "Hello?")
+        assert await title_of(database, chat_id) == ("Hello?", "first_line")
+
+
+async def test_a_title_of_ones_own_outlives_every_turn(database: Database) -> None:
+    async with running_engine(database.dsn, ANSWERS) as engine:
+        chat_id = (await engine.chats.create(WHO, ChatDraft(title="Mine"))).id
+        await answered(engine, WHO, chat_id)
+        await engine.removal.remove(WHO, chat_id, LATEST)
+    assert await title_of(database, chat_id) == ("Mine", "user")
 
 
 async def test_a_message_that_shows_nothing_names_nothing(database: Database) -> None:

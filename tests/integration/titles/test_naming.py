@@ -20,7 +20,7 @@ from domain.titles.job import NamingJob
 from domain.titles.models import TitleMode
 from domain.turns.models import LATEST
 from tests.fakes.providers import FunctionProvider, Play, saying
-from tests.harness.engine import Engine, a_chat, a_user, running_engine
+from tests.harness.engine import Engine, a_chat, a_user, read_all, running_engine
 from tests.harness.postgres import Database
 from tests.harness.system_calls import PLENTY_MICRO, system_desk
 from tests.integration.quotas.accounts import audited, bucket, rows
@@ -132,6 +132,38 @@ async def test_a_long_beginning_is_cut(database: Database) -> None:
     assert [len(said["text"]) for said in record_in(provider.requests[0])] == [1_000, 1_000]
 
 
+async def test_a_chat_is_not_named_for_what_was_removed_during_the_call(scene: Scene, database: Database) -> None:
+    async def removed() -> None:
+        await scene.engine.removal.remove(scene.who, scene.chat_id, LATEST)
+
+    async with naming(database, titling("Tides", removed)) as job:
+        await job.do(scene.job)
+    assert await scene.title() == (None, None)
+    assert (await bucket(database, "system"))["spent_micro"] == 11 + 1
+
+
+async def test_a_chat_is_not_named_for_what_was_edited_during_the_call(scene: Scene, database: Database) -> None:
+    async def edited() -> None:
+        await read_all((await scene.engine.change(scene.who, scene.chat_id, content="When is low tide?")).reader)
+
+    async with naming(database, titling("Secrets", edited)) as job:
+        await job.do(scene.job)
+    assert (await scene.title())[1] == "first_line"
+
+
+async def test_a_chat_that_lost_its_title_with_its_turns_is_named_anew(scene: Scene, database: Database) -> None:
+    async with naming(database, titling("Tides")) as job:
+        await job.do(scene.job)
+        assert await scene.title() == ("Tides", "model")
+        await scene.engine.removal.remove(scene.who, scene.chat_id, LATEST)
+        assert await scene.title() == (None, None)
+        await rows(database, "DELETE FROM mini_chat.jobs")
+        await answered(scene.engine, scene.who, scene.chat_id, "When is low tide?")
+        (again,) = await naming_jobs(database)
+        await job.do(again)
+    assert await scene.title() == ("Tides", "model")
+
+
 async def test_a_user_who_renames_during_the_call_wins(scene: Scene, database: Database) -> None:
     async with naming(database, titling("Tides", scene.rename)) as job:
         await job.do(scene.job)
@@ -169,7 +201,7 @@ async def test_a_chat_without_its_messages_is_left_alone(scene: Scene, database:
     async with naming(database, provider) as job:
         await job.do(scene.job)
         await job.give_up(scene.job)
-    assert (await scene.title(), provider.requests) == (FIRST_LINE, [])
+    assert (await scene.title(), provider.requests) == ((None, None), [])
 
 
 async def test_two_processes_with_the_same_job_leave_one_title(scene: Scene, database: Database) -> None:

@@ -42,7 +42,11 @@ def _in_chat(turn: type[TurnRow]) -> ColumnElement[bool]:
 # The second half is looked up only where the first holds: for a chat that was named it costs nothing.
 _awaits_title = and_(
     IS_OPEN,
-    not_(exists().where(_in_chat(_Completed), _Completed.state == TurnState.COMPLETED.value).correlate(ChatRow)),
+    not_(
+        exists()
+        .where(_in_chat(_Completed), _Completed.state == TurnState.COMPLETED.value, _Completed.deleted_at.is_(None))
+        .correlate(ChatRow)
+    ),
 )
 GATE: Final = Prepared(
     select(
