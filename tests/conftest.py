@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.harness.postgres import Database, PostgresServer
     from tests.harness.redis import RedisServer
+
+# A busy machine is no fault of what is tested: nothing here is judged by the clock on the wall.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

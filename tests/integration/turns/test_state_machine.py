@@ -33,7 +33,7 @@ pytestmark = pytest.mark.postgres
 
 T = TypeVar("T")
 
-RUNS: Final = int(os.environ.get("TESTS_STATE_MACHINE_RUNS", "100"))
+RUNS: Final = int(os.environ.get("TESTS_STATE_MACHINE_RUNS", "60"))
 STEPS: Final = 40
 REPLICAS: Final = st.sampled_from((0, 1))
 ANY: Final = st.integers(0, 999)

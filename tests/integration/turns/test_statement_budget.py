@@ -140,12 +140,13 @@ async def one_word_then_silence(request: ProviderRequest) -> AsyncIterator[Seque
 
 
 async def start(engine: Engine, turns: int) -> None:
-    """Returns when all turns that run have said their word."""
+    """Returns when all turns that run have said their word. Users of their own, since one user's sends queue up."""
     command = SendCommand(target=ChatDraft(), content="Hello", on_disconnect=OnDisconnect.CONTINUE)
 
     async def send_some() -> None:
+        who = a_user()
         for _ in range(turns // SENDERS):
-            await engine.turns.send(WHO, command, new_trace())
+            await engine.turns.send(who, command, new_trace())
 
     async with anyio.create_task_group() as senders:
         for _ in range(SENDERS):

@@ -1,7 +1,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from api.odata.parser import MAX_LEVELS, parsed_filter
@@ -14,20 +14,17 @@ from tests.unit.api.odata.shapes import SHAPE
 _TREES = filters(SHAPE)
 
 
-@settings(deadline=None)
 @given(_TREES)
 def test_a_printed_filter_is_read_as_the_same_tree(tree: Filter) -> None:
     assert parsed_filter(printed(tree), SHAPE) == tree
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60) | st.text("()',nottrue eqin1-Zkysrg_fld", max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(InvalidFilter, InvalidRequest):
         parsed_filter(text, SHAPE)
 
 
-@settings(deadline=None)
 @given(_TREES, st.data())
 def test_a_filter_with_a_slip_is_read_or_refused(tree: Filter, data: st.DataObject) -> None:
     text = printed(tree)

@@ -84,7 +84,7 @@ def _second_opinion(text: str) -> Reading:
     return _theirs(ODataParser().parse(ODataLexer().tokenize(text)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(filters(SHAPE).filter(_is_shared))
 def test_both_parsers_read_the_same(tree: Filter) -> None:
     text = printed(tree)
