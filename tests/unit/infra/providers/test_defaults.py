@@ -96,3 +96,17 @@ def test_of_two_named_families_the_first_named_model_is_the_default() -> None:
     )
     models = defaults_from_environment(env | {"MINI_CHAT_OPENAI_MODELS": "gpt"})[1]
     assert [(model.provider_id, model.is_default) for model in models[:2]] == [(OPENAI, True), (ANTHROPIC, False)]
+
+
+@pytest.mark.parametrize(
+    ("env", "searching"),
+    [
+        ({}, {"mock-tools"}),
+        ({"ANTHROPIC_API_KEY": "k", "MINI_CHAT_ANTHROPIC_MODELS": "claude"}, {"mock-tools", "claude"}),
+        ({"ANTHROPIC_BASE_URL": "http://127.0.0.1:9000", "MINI_CHAT_ANTHROPIC_MODELS": "claude"}, {"mock-tools"}),
+        ({"OPENAI_API_KEY": "k", "MINI_CHAT_OPENAI_MODELS": "gpt"}, {"mock-tools"}),
+    ],
+)
+def test_models_search_the_web_where_it_is_known_that_they_can(env: dict[str, str], searching: set[str]) -> None:
+    models = defaults_from_environment(env)[1]
+    assert {model.id for model in models if model.tool_support.web_search} == searching
