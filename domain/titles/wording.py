@@ -93,7 +93,7 @@ def _unwrapped(line: str) -> str:
     bare = _without_period(bare.lstrip(_MARKUP).rstrip(_MARKUP))
     while len(bare) > 1 and bare[0] in _QUOTES and bare[-1] in _QUOTES and not set(bare[1:-1]) & {bare[0], bare[-1]}:
         bare = _without_period(bare[1:-1].strip())
-    return "" if all(character in _QUOTES for character in bare) else bare
+    return bare if any(_is_seen(character) and character not in _QUOTES for character in bare) else ""
 
 
 def _without_period(text: str) -> str:

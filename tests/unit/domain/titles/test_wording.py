@@ -65,6 +65,7 @@ def test_a_message_is_cut_where_readers_see_an_end(message: str, title: str | No
 
 
 SPOKEN = [
+    ("Title: \u0301", None),
     ("Tides at Brest", "Tides at Brest"),
     ('"Tides at Brest."', "Tides at Brest"),
     ("“Tides”", "Tides"),
