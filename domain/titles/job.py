@@ -22,7 +22,10 @@ class NamingJob:
         self._calls = calls
 
     async def do(self, job: NameChat) -> None:
-        """A model that may not be called leaves the first line. Raises JobFailed for one that did not answer."""
+        """A model that may not be called leaves the first line.
+
+        Raises JobFailed for one that did not answer, or not about what the chat begins with by now.
+        """
         scope = AccessScope(tenant_id=job.tenant_id, user_id=job.user_id)
         beginning = await self._open_beginning(scope, job)
         if beginning is None:
@@ -36,9 +39,11 @@ class NamingJob:
             raise JobFailed(failed.failure.kind.value) from None
         async with self._begin(scope) as tx:
             # Named before it is paid for: whoever renames waits for the chat, not for the tenant's account.
-            await tx.titles.put_if_open(job.chat_id, proposal.title, beginning)
+            is_named = await tx.titles.put_if_open(job.chat_id, proposal.title, beginning)
             await tx.events.add(proposal.answer.event)
             await tx.system_credits.correct(proposal.answer.settled)
+        if not is_named and await self._open_beginning(scope, job) is not None:
+            raise JobFailed("outrun")
 
     async def give_up(self, job: NameChat) -> None:
         """After the last attempt. Raises ServiceUnavailable."""

@@ -147,8 +147,14 @@ async def test_a_chat_is_not_named_for_what_was_edited_during_the_call(scene: Sc
         await read_all((await scene.engine.change(scene.who, scene.chat_id, content="When is low tide?")).reader)
 
     async with naming(database, titling("Secrets", edited)) as job:
+        with pytest.raises(JobFailed, match="outrun"):
+            await job.do(scene.job)
+        assert await scene.title() == FIRST_LINE
+    provider = titling("Low tide")
+    async with naming(database, provider) as job:
         await job.do(scene.job)
-    assert (await scene.title())[1] == "first_line"
+    assert record_in(provider.requests[0])[0] == {"role": "user", "text": "When is low tide?"}
+    assert await scene.title() == ("Low tide", "model")
 
 
 async def test_a_chat_that_lost_its_title_with_its_turns_is_named_anew(scene: Scene, database: Database) -> None:
@@ -157,7 +163,7 @@ async def test_a_chat_that_lost_its_title_with_its_turns_is_named_anew(scene: Sc
         assert await scene.title() == ("Tides", "model")
         await scene.engine.removal.remove(scene.who, scene.chat_id, LATEST)
         assert await scene.title() == (None, None)
-        await rows(database, "DELETE FROM mini_chat.jobs")
+        await rows(database, "DELETE FROM mini_chat.jobs WHERE entrypoint = 'chat_title'")
         await answered(scene.engine, scene.who, scene.chat_id, "When is low tide?")
         (again,) = await naming_jobs(database)
         await job.do(again)
