@@ -16,6 +16,7 @@ from app.config_report import config_report
 from app.settings import AuthMode, load_settings, read_settings
 from domain.auth.policy import Role
 from domain.clock import SystemClock
+from domain.telemetry.ports import SilentTelemetry
 from infra.auth.dev import issue_dev_token
 from infra.auth.local_secret import SecretFileUnusable
 from infra.telemetry.logs import configure_logs
@@ -151,6 +152,12 @@ def config() -> None:
 @_config
 @_tells_mistakes
 def check(file: Path | None) -> None:
-    """Print what holds, without secrets, and where each given value came from."""
+    """Print what holds, without secrets, and where each given value came from.
+
+    Providers or models that a start would refuse in this environment are told on stderr, with exit code 2.
+    """
     found = read_settings(file, os.environ, {})
     click.echo(config_report(found.struct, found.origins), nl=False)
+    from app.configured_models import configured_models  # noqa: PLC0415 - see `serve`
+
+    configured_models(found.struct, os.environ, SystemClock(), SilentTelemetry(), lambda: None)

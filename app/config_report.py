@@ -86,13 +86,17 @@ def _masked(name: str, text: str) -> str:
 
 
 def _masked_address(text: str) -> str:
-    """Without the password, and without the values of a query, which drivers accept passwords in."""
+    """Without the password, and without the values of a query, which drivers accept passwords in.
+
+    A user without a password is one where databases are, and a secret in the address of a provider.
+    """
     try:
         parts = urlsplit(text)
     except ValueError:
         return MASK
     user, at, host = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}:{MASK}@{host}" if at else host
+    shown = MASK if parts.scheme in {"http", "https"} else f"{user.partition(':')[0]}:{MASK}"
+    netloc = f"{shown}@{host}" if at else host
     return parts._replace(netloc=netloc, query=MASK if parts.query else "").geturl()
 
 

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import anyio
-import msgspec
 
-from app.catalogue_file import CatalogueFile, FixedSource
-from app.config_layers import Mistakes
+from app.configured_models import configured_models
 from app.periodic import Bell, every
 from app.settings import Settings
 from domain.catalogue.live import LiveCatalogue
-from domain.catalogue.models import ModelSpec
 from domain.catalogue.ports import CatalogueSource
 from domain.catalogue.upkeep import CatalogueUpkeep
 from domain.clock import Clock
@@ -23,14 +20,12 @@ from domain.errors import ServiceUnavailable
 from domain.providers.pseudonyms import Pseudonymiser
 from domain.switches.board import Switchboard
 from domain.telemetry.ports import Telemetry
-from infra.catalogue.validation import validate_catalogue
 from infra.postgres.catalogue_book import PostgresCatalogueBook
 from infra.postgres.engine import Pools
 from infra.postgres.policy_reader import PostgresPolicyReader
 from infra.postgres.transaction import TransactionLimits
-from infra.providers.defaults import defaults_from_environment
 from infra.providers.key_ring import KEYS_REREAD_EVERY
-from infra.providers.registry import InvalidProviders, ProviderRegistry, build_providers
+from infra.providers.registry import ProviderRegistry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +67,7 @@ def model_access(
 ) -> ModelAccess:
     """Raises Mistakes for providers and models that cannot be used."""
     keys_refused = Bell()
-    providers, models, source = _models(settings, env, clock, telemetry, keys_refused)
+    providers, models, source = configured_models(settings, env, clock, telemetry, keys_refused.ring)
     listed, reader = LiveCatalogue(models, clock.now()), PostgresPolicyReader(pools.reserved, limits)
     book = PostgresCatalogueBook(pools.reserved, limits)
     return ModelAccess(
@@ -84,23 +79,3 @@ def model_access(
         board=Switchboard(reader),
         upkeep=CatalogueUpkeep(listed, source, book, reader, clock, telemetry),
     )
-
-
-def _models(
-    settings: Settings, env: Mapping[str, str], clock: Clock, telemetry: Telemetry, keys_refused: Bell
-) -> tuple[ProviderRegistry, tuple[ModelSpec, ...], CatalogueSource]:
-    """What is configured; without models in the configuration, what the environment and the scripted models offer."""
-    found_providers, found_models = defaults_from_environment(env)
-    common = settings.deadline.for_calls()
-    models = settings.models or tuple(msgspec.structs.replace(each, deadlines=common) for each in found_models)
-    try:
-        providers = build_providers({**found_providers, **settings.providers}, env, clock, telemetry, keys_refused.ring)
-    except InvalidProviders as invalid:
-        raise Mistakes(tuple(invalid.faults)) from None
-    if settings.policy.catalog_file is not None:
-        file = CatalogueFile(settings.policy.catalog_file, common, providers.kinds)
-        return providers, file.load(), file
-    faults = validate_catalogue(models, providers.kinds)
-    if faults:
-        raise Mistakes(tuple(faults))
-    return providers, models, FixedSource(models)

@@ -88,6 +88,19 @@ def test_the_file_may_be_named_by_a_variable() -> None:
     assert 'lease = "15s"' in run("config", "check", MINI_CHAT_CONFIG="settings.toml").stdout
 
 
+def test_what_a_start_would_refuse_of_a_provider_is_told_by_the_check_too() -> None:
+    Path("settings.toml").write_text(
+        '[providers.a]\nkind = "openai_chat"\nbase_url = "ftp://a"\nauth = { key = "sk-hunter2" }\n'
+    )
+    result = run("config", "check", "--config", "settings.toml")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "mini-chat: providers.a.base_url: must begin with https:// or http://",
+        "mini-chat: providers.a.auth.key: must be env:NAME or file:/path, not the secret itself",
+    ]
+    assert "hunter2" not in result.output
+
+
 def test_looking_at_the_configuration_writes_nothing() -> None:
     assert run("config", "check").exit_code == 0
     assert list(Path().iterdir()) == []

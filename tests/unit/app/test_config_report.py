@@ -13,7 +13,7 @@ url = "postgresql://chat:hunter2@db.example.com/chat?sslpassword=hunter2"
 url = "rediss://:hunter2@redis.example.com:6380/0"
 [providers.local]
 kind = "openai_chat"
-base_url = "https://api.example.com"
+base_url = "https://hunter2@api.example.com"
 extra_headers = { X-Key = "hunter2", X-Other = "env:OTHER" }
 auth = { key = "hunter2" }
 [[models]]
