@@ -310,7 +310,7 @@ class SummarySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     keep_turns: Annotated[int, Meta(ge=1, le=50)] = 4
     model: str | None = None
     prompt: Annotated[str, Meta(max_length=32_768)] = ""
-    message_chars: Annotated[int, Meta(ge=200, le=1_000_000)] = 4_000
+    message_chars: Annotated[int, Meta(ge=200, le=100_000)] = 4_000
 
     def rules(self) -> SummaryRules:
         return SummaryRules(enabled=self.enabled, threshold_pct=self.threshold_pct, keep_turns=self.keep_turns)

@@ -195,9 +195,9 @@ def test_values_that_do_not_go_together_are_refused() -> None:
     ]
 
 
-def test_a_summary_is_asked_for_no_more_of_a_message_than_the_database_counts() -> None:
-    assert loaded(env={"MINI_CHAT_SUMMARY_MESSAGE_CHARS": "1000000"}).summary.message_chars == 1_000_000
-    (line,) = mistakes(env={"MINI_CHAT_SUMMARY_MESSAGE_CHARS": "3000000000"})
+def test_a_summary_is_made_of_no_more_of_a_message_than_a_statement_carries() -> None:
+    assert loaded(env={"MINI_CHAT_SUMMARY_MESSAGE_CHARS": "100000"}).summary.message_chars == 100_000
+    (line,) = mistakes(env={"MINI_CHAT_SUMMARY_MESSAGE_CHARS": "100001"})
     assert line.startswith("summary.message_chars")
 
 
