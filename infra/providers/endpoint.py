@@ -2,7 +2,16 @@
 
 from urllib.parse import quote
 
-from infra.providers.settings import ProviderSettings
+from infra.providers.settings import Flavour, ProviderSettings
+
+
+def usual_path(settings: ProviderSettings, call: str) -> str:
+    """Of a call as OpenAI named it, behind a base URL with or without its `/v1`."""
+    base = settings.base_url.rstrip("/")
+    if base.endswith("/v1"):
+        return f"/{call}"
+    is_above = settings.flavour is Flavour.AZURE and not base.endswith("/openai")
+    return f"/openai/v1/{call}" if is_above else f"/v1/{call}"
 
 
 class Endpoint:

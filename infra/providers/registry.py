@@ -122,6 +122,8 @@ def provider_faults(settings: ProviderSettings, env: Mapping[str, str]) -> Itera
         settings.base_url, allow_http=settings.allow_http, allow_private_network=settings.allow_private_network
     ):
         yield f"base_url: {fault}"
+    if call := _doubled_path(settings):
+        yield f"base_url: ends with {call}, which is added to it"
     if settings.ca_file is not None and not _holds_certificates(settings.ca_file):
         yield "ca_file: holds no certificate, or cannot be read"
     if settings.auth.key is not None:
@@ -130,6 +132,18 @@ def provider_faults(settings: ProviderSettings, env: Mapping[str, str]) -> Itera
     for name, value in settings.extra_headers.items():
         if is_reference(value):
             yield from _reference_faults(f"extra_headers.{name}", value, env)
+
+
+def _doubled_path(settings: ProviderSettings) -> str | None:
+    """The path of the call, where the base URL has it too."""
+    configured, call = {
+        ProviderKind.OPENAI_CHAT: (settings.chat_path, "/chat/completions"),
+        ProviderKind.OPENAI_RESPONSES: (settings.responses_path, "/responses"),
+        ProviderKind.ANTHROPIC: (None, "/messages"),
+        ProviderKind.INFERENCE_HTTP: (None, settings.generate_path),
+    }[settings.kind]
+    is_doubled = configured is None and bool(call) and settings.base_url.rstrip("/").endswith(call)
+    return call if is_doubled else None
 
 
 def _script_faults(settings: ProviderSettings) -> Iterator[str]:

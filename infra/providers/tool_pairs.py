@@ -1,6 +1,6 @@
 """What an answer tells of tools ends with it, whatever a remote leaves out (providers-and-files.md 1.3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from domain.providers.events import (
@@ -15,11 +15,12 @@ from domain.providers.events import (
 )
 
 _CONCERNED: Final = frozenset({ToolStart, ToolDone, FunctionCall, Completed, Failed})
-_EMPTY: Final[dict[ToolName, dict[str, object]]] = {
+EMPTY_DETAILS: Final[Mapping[ToolName, dict[str, object]]] = {
     ToolName.FILE_SEARCH: {"files_searched": 0},
     ToolName.WEB_SEARCH: {},
     ToolName.CODE_INTERPRETER: {"output": ""},
 }
+"""Of a tool that is done and told nothing."""
 
 
 class ToolPairs:
@@ -68,6 +69,6 @@ def _start_of(done: ToolDone) -> dict[str, object]:
 
 def _done_of(start: ToolStart) -> ToolDone:
     if start.name is not ToolName.FUNCTION_CALL:
-        return ToolDone(start.key, start.name, dict(_EMPTY[start.name]))
+        return ToolDone(start.key, start.name, dict(EMPTY_DETAILS[start.name]))
     told = {name: value for name, value in start.details.items() if name != "index"}
     return ToolDone(start.key, start.name, {**told, "arguments": ""})

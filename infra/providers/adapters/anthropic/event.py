@@ -4,6 +4,7 @@ import msgspec
 
 from infra.providers.anomalies import Anomalies
 from infra.providers.frame_json import repaired_json
+from infra.providers.members import text
 
 
 class Message(msgspec.Struct, gc=False):
@@ -59,7 +60,7 @@ def read_event(data: bytes, anomalies: Anomalies) -> Event | None:
         return None
     index = value.get("index")
     return Event(
-        type=_text(value.get("type")),
+        type=text(value.get("type")),
         index=int(index) if isinstance(index, (int, float)) else 0,
         message=_message(value.get("message")),
         content_block=_block(value.get("content_block")),
@@ -72,19 +73,19 @@ def read_event(data: bytes, anomalies: Anomalies) -> Event | None:
 def _message(value: object) -> Message | None:
     if not isinstance(value, dict):
         return None
-    return Message(id=_text(value.get("id")), model=_text(value.get("model")), usage=_members(value.get("usage")))
+    return Message(id=text(value.get("id")), model=text(value.get("model")), usage=_members(value.get("usage")))
 
 
 def _block(value: object) -> Block | None:
     if not isinstance(value, dict):
         return None
     return Block(
-        type=_text(value.get("type")),
-        id=_text(value.get("id")),
-        name=_text(value.get("name")),
-        tool_use_id=_text(value.get("tool_use_id")),
-        text=_text(value.get("text")),
-        thinking=_text(value.get("thinking")),
+        type=text(value.get("type")),
+        id=text(value.get("id")),
+        name=text(value.get("name")),
+        tool_use_id=text(value.get("tool_use_id")),
+        text=text(value.get("text")),
+        thinking=text(value.get("thinking")),
         input=_members(value.get("input")),
         content=value.get("content"),
     )
@@ -94,18 +95,14 @@ def _delta(value: object) -> Delta | None:
     if not isinstance(value, dict):
         return None
     return Delta(
-        type=_text(value.get("type")),
-        text=_text(value.get("text")),
-        thinking=_text(value.get("thinking")),
-        partial_json=_text(value.get("partial_json")),
+        type=text(value.get("type")),
+        text=text(value.get("text")),
+        thinking=text(value.get("thinking")),
+        partial_json=text(value.get("partial_json")),
         citation=_members(value.get("citation")),
-        stop_reason=_text(value.get("stop_reason")),
+        stop_reason=text(value.get("stop_reason")),
     )
 
 
 def _members(value: object) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

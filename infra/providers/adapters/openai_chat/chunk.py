@@ -4,6 +4,7 @@ import msgspec
 
 from infra.providers.anomalies import Anomalies
 from infra.providers.frame_json import repaired_json
+from infra.providers.members import text
 
 
 class Delta(msgspec.Struct, gc=False):
@@ -41,8 +42,8 @@ def read_chunk(data: bytes, anomalies: Anomalies) -> Chunk | None:
         return None
     choices, usage = value.get("choices"), value.get("usage")
     return Chunk(
-        id=_text(value.get("id")),
-        model=_text(value.get("model")),
+        id=text(value.get("id")),
+        model=text(value.get("model")),
         choices=[_choice(item) for item in choices if isinstance(item, dict)] if isinstance(choices, list) else None,
         usage=usage if isinstance(usage, dict) else None,
         error=value.get("error"),
@@ -54,7 +55,7 @@ def _choice(members: dict[str, object]) -> Choice:
     return Choice(
         index=int(index) if isinstance(index, (int, float)) else 0,
         delta=_delta(delta) if isinstance(delta, dict) else None,
-        finish_reason=_text(members.get("finish_reason")),
+        finish_reason=text(members.get("finish_reason")),
     )
 
 
@@ -62,9 +63,9 @@ def _delta(members: dict[str, object]) -> Delta:
     calls = members.get("tool_calls")
     return Delta(
         content=_content(members.get("content")),
-        reasoning_content=_text(members.get("reasoning_content")),
-        reasoning=_text(members.get("reasoning")),
-        refusal=_text(members.get("refusal")),
+        reasoning_content=text(members.get("reasoning_content")),
+        reasoning=text(members.get("reasoning")),
+        refusal=text(members.get("refusal")),
         tool_calls=calls if isinstance(calls, list) else None,
     )
 
@@ -72,9 +73,5 @@ def _delta(members: dict[str, object]) -> Delta:
 def _content(value: object) -> str | None:
     """Some servers send a list of parts instead of a string."""
     if not isinstance(value, list):
-        return _text(value)
-    return "".join(_text(part.get("text")) or "" for part in value if isinstance(part, dict))
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+        return text(value)
+    return "".join(text(part.get("text")) or "" for part in value if isinstance(part, dict))

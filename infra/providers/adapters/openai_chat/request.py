@@ -10,7 +10,7 @@ from infra.providers.adapter import HttpCall
 from infra.providers.adapters.openai_chat.translator import ChatTranslator
 from infra.providers.anomalies import Anomalies
 from infra.providers.call_headers import CallHeaders
-from infra.providers.endpoint import Endpoint
+from infra.providers.endpoint import Endpoint, usual_path
 from infra.providers.extra_body import with_extras
 from infra.providers.settings import Flavour, ProviderSettings, SystemRole, ThinkTags, UserField
 
@@ -45,7 +45,9 @@ class OpenAiChat:
         self._settings = settings
         self._headers = headers
         self._own_cloud = settings.flavour in _OWN_CLOUD
-        self._endpoint = Endpoint(settings, chat_path(settings))
+        path = settings.chat_path
+        path = usual_path(settings, "chat/completions") if path is None else path
+        self._endpoint = Endpoint(settings, path)
         self._user_field = settings.user_field or _USER_FIELD.get(settings.flavour, UserField.NONE)
 
     def encode(self, request: ProviderRequest) -> HttpCall:
@@ -78,15 +80,6 @@ class OpenAiChat:
     def _messages(self, request: ProviderRequest) -> Iterator[Message]:
         messages = [*_instructions(request.instructions, self._settings.system_role), *map(_message, request.items)]
         return iter(messages) if self._settings.allow_repeated_roles else _joined(messages)
-
-
-def chat_path(settings: ProviderSettings) -> str:
-    """As configured; else what fits a base URL with or without its `/v1`."""
-    if settings.chat_path is not None:
-        return settings.chat_path
-    if settings.base_url.rstrip("/").endswith("/v1"):
-        return "/chat/completions"
-    return "/openai/v1/chat/completions" if settings.flavour is Flavour.AZURE else "/v1/chat/completions"
 
 
 def _functions(request: ProviderRequest) -> Iterator[Function]:

@@ -3,6 +3,7 @@
 from domain.providers.events import ProviderEvent, ToolStart
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.function_call import MOST_ARGUMENT_CHARS, MOST_CALLS, NumberedCall
+from infra.providers.members import mapping, text
 from infra.providers.text_repair import TextRepair
 
 
@@ -34,11 +35,10 @@ class ToolCalls:
         return events
 
     def _take(self, piece: dict[str, object], place: int, starts: list[ToolStart]) -> None:
-        function = piece.get("function")
-        members = function if isinstance(function, dict) else {}
-        name, text = _text(members.get("name")), _text(members.get("arguments"))
+        function = mapping(piece.get("function"))
+        name, arguments = text(function.get("name")) or "", text(function.get("arguments")) or ""
         call = self._call(piece, place, name)
-        if call is None or not self._add(call, text):
+        if call is None or not self._add(call, arguments):
             self._anomalies[Anomaly.EXCESSIVE_TOOL_CALL] += 1
         if call is None or not name or call.name:
             return
@@ -51,7 +51,7 @@ class ToolCalls:
 
     def _call(self, piece: dict[str, object], place: int, name: str) -> "_Call | None":
         """Some servers leave the index out, or give every call the same; a name under a new id is another call."""
-        index, remote_id = piece.get("index"), _text(piece.get("id"))
+        index, remote_id = piece.get("index"), text(piece.get("id")) or ""
         index = index if isinstance(index, int) else place
         call = self._by_index.get(index)
         if call is not None and not (name and remote_id and remote_id != call.remote_id):
@@ -63,11 +63,11 @@ class ToolCalls:
         self._by_index[index] = call
         return call
 
-    def _add(self, call: "_Call", text: str) -> bool:
+    def _add(self, call: "_Call", part: str) -> bool:
         """Whether there was room. A cut call is never whole, so it takes no more."""
-        call.room -= len(text)
+        call.room -= len(part)
         if call.room >= 0:
-            call.arguments.append(call.repair.feed(text))
+            call.arguments.append(call.repair.feed(part))
         return call.room >= 0
 
 
@@ -90,7 +90,3 @@ class _Call:
         call = NumberedCall(self.position, self.name)
         arguments = "".join(self.arguments) + self.repair.flush()
         return [call.done(arguments), call.handed_on(arguments)] if self.room >= 0 else [call.done(arguments)]
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

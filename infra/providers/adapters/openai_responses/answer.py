@@ -7,9 +7,9 @@ import msgspec
 
 from domain.providers.events import CitationFound, ProviderEvent, Span, TextDelta
 from domain.providers.request import CitedFile
-from infra.providers.adapters.openai_responses.event import mappings, text
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.citations import CitationList, file_citation, span_of, web_citation
+from infra.providers.members import mappings, text
 from infra.providers.text_repair import TextRepair
 
 Place: TypeAlias = tuple[int | None, int | None]

@@ -6,6 +6,7 @@ import msgspec
 
 from infra.providers.anomalies import Anomalies
 from infra.providers.frame_json import repaired_json
+from infra.providers.members import mapping, text
 
 
 class Piece(msgspec.Struct, gc=False):
@@ -50,19 +51,6 @@ def read_members(data: bytes, anomalies: Anomalies) -> dict[str, object]:
     except (ValueError, RecursionError):
         members = repaired_json(data, anomalies)
     return mapping(members)
-
-
-def text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def mapping(value: object) -> dict[str, object]:
-    return value if isinstance(value, dict) else {}
-
-
-def mappings(value: object) -> list[dict[str, object]]:
-    """The objects of a list, whatever else it holds."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _index(value: object) -> int | None:

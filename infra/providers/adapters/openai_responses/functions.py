@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from domain.providers.events import ProviderEvent
-from infra.providers.adapters.openai_responses.event import text
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.function_call import MOST_ARGUMENT_CHARS, MOST_CALLS, NumberedCall
+from infra.providers.members import text
 from infra.providers.remote_name import remote_name
 from infra.providers.text_repair import repaired
 

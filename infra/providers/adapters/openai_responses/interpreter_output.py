@@ -2,7 +2,7 @@
 
 import re
 
-from infra.providers.adapters.openai_responses.event import mappings, text
+from infra.providers.members import mappings, text
 from infra.providers.text_repair import TextRepair
 
 _LONGEST = 8_192

@@ -9,9 +9,9 @@ from infra.providers.adapters.openai_responses.tools import results_of, tool_nam
 from infra.providers.adapters.openai_responses.translator import ResponsesTranslator
 from infra.providers.anomalies import Anomalies
 from infra.providers.call_headers import CallHeaders
-from infra.providers.endpoint import Endpoint
+from infra.providers.endpoint import Endpoint, usual_path
 from infra.providers.extra_body import with_extras
-from infra.providers.settings import Flavour, ProviderSettings, UserField
+from infra.providers.settings import ProviderSettings, UserField
 
 _PARAMS = ("temperature", "top_p")
 _NEVER_EXTRA = {"previous_response_id", "instructions", "max_tool_calls", "tools", "temperature", "top_p", "reasoning"}
@@ -31,7 +31,9 @@ class OpenAiResponses:
         )
         self._settings = settings
         self._headers = headers
-        self._endpoint = Endpoint(settings, responses_path(settings))
+        path = settings.responses_path
+        path = usual_path(settings, "responses") if path is None else path
+        self._endpoint = Endpoint(settings, path)
         self._user_field = settings.user_field or UserField.SAFETY_IDENTIFIER
 
     def encode(self, request: ProviderRequest) -> HttpCall:
@@ -75,15 +77,6 @@ class OpenAiResponses:
     def _include(self, tools: tuple[RequestTool, ...]) -> dict[str, object]:
         results = results_of(tools) if self._settings.tool_results else []
         return {"include": results} if results else {}
-
-
-def responses_path(settings: ProviderSettings) -> str:
-    """As configured; else what fits a base URL with or without its `/v1`."""
-    if settings.responses_path is not None:
-        return settings.responses_path
-    if settings.base_url.rstrip("/").endswith("/v1"):
-        return "/responses"
-    return "/openai/v1/responses" if settings.flavour is Flavour.AZURE else "/v1/responses"
 
 
 def _message(role: str, content: object) -> dict[str, object]:

@@ -7,21 +7,14 @@ from domain.providers.errors import FailureKind, ProviderFailure
 from domain.providers.events import Completed, Failed, Finish, ProviderEvent, ReasoningDelta, ToolName, Usage
 from domain.providers.request import Function, ProviderRequest
 from infra.providers.adapters.openai_responses.answer import Answer
-from infra.providers.adapters.openai_responses.event import (
-    Piece,
-    mapping,
-    mappings,
-    piece_of,
-    read_members,
-    read_piece,
-    text,
-)
+from infra.providers.adapters.openai_responses.event import Piece, piece_of, read_members, read_piece
 from infra.providers.adapters.openai_responses.functions import FunctionCalls
 from infra.providers.adapters.openai_responses.interpreter_output import interpreter_output
 from infra.providers.adapters.openai_responses.tool_calls import ToolCalls
 from infra.providers.adapters.openai_responses.usage import counted
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.frame_json import Undecodable
+from infra.providers.members import mapping, mappings, text
 from infra.providers.remote_error import RemoteError, read_error, verdict
 from infra.providers.remote_name import remote_name
 from infra.providers.sse_decoder import DONE, Frame

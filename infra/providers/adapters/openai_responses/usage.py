@@ -1,8 +1,8 @@
 """What a Responses server says it counted."""
 
 from domain.providers.events import Usage
-from infra.providers.adapters.openai_responses.event import mapping
 from infra.providers.anomalies import Anomalies, Anomaly
+from infra.providers.members import mapping
 from infra.providers.token_count import token_count
 
 

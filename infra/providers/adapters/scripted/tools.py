@@ -10,16 +10,12 @@ from domain.providers.events import FunctionCall, ProviderEvent, ToolDone, ToolN
 from domain.providers.request import CodeInterpreter, FileSearch, Function, RequestTool, WebSearch
 from infra.providers.adapters.scripted.beats import Pause, Step
 from infra.providers.adapters.scripted.minimal_json import minimal_json
+from infra.providers.tool_pairs import EMPTY_DETAILS
 
 _NAMES: Final[Mapping[type[RequestTool], ToolName]] = {
     FileSearch: ToolName.FILE_SEARCH,
     WebSearch: ToolName.WEB_SEARCH,
     CodeInterpreter: ToolName.CODE_INTERPRETER,
-}
-_EMPTY: Final[Mapping[ToolName, dict[str, object]]] = {
-    ToolName.FILE_SEARCH: {"files_searched": 0},
-    ToolName.WEB_SEARCH: {},
-    ToolName.CODE_INTERPRETER: {"output": ""},
 }
 
 
@@ -36,7 +32,7 @@ def tool_calls(count: int, tools: tuple[RequestTool, ...], each_ms: float) -> It
 def _remote(number: int, tool: RequestTool | None) -> tuple[ProviderEvent, ...]:
     key = f"tool-{number}"
     name = ToolName.FILE_SEARCH if tool is None else _NAMES[type(tool)]
-    return ToolStart(key, name), ToolDone(key, name, _EMPTY[name])
+    return ToolStart(key, name), ToolDone(key, name, EMPTY_DETAILS[name])
 
 
 def _function(number: int, function: Function) -> tuple[ProviderEvent, ...]:

@@ -48,6 +48,8 @@ def test_the_plain_body_is_exactly_this() -> None:
         ({"base_url": "https://h/v1"}, "https://h/v1/chat/completions"),
         ({"base_url": "https://h/v1/"}, "https://h/v1/chat/completions"),
         ({"flavour": Flavour.AZURE}, "https://api.example.com/openai/v1/chat/completions"),
+        ({"flavour": Flavour.AZURE, "base_url": "https://h/openai"}, "https://h/openai/v1/chat/completions"),
+        ({"flavour": Flavour.AZURE, "base_url": "https://h/openai/v1/"}, "https://h/openai/v1/chat/completions"),
         ({"chat_path": "/x/{model}/go"}, "https://api.example.com/x/a%2Fb/go"),
         ({"chat_path": ""}, "https://api.example.com"),
         (

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from domain.clock import SystemClock
@@ -66,6 +67,28 @@ def test_headers_that_cannot_be_sent_or_would_be_sent_twice_are_refused(name: st
         kind=ProviderKind.OPENAI_CHAT, base_url="https://api.example.com", extra_headers={name: value}
     )
     assert list(provider_faults(settings, {})) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        (ProviderKind.OPENAI_CHAT, "/chat/completions"),
+        (ProviderKind.OPENAI_RESPONSES, "/responses"),
+        (ProviderKind.ANTHROPIC, "/messages"),
+        (ProviderKind.INFERENCE_HTTP, "/generate"),
+    ],
+)
+def test_an_address_that_has_the_path_of_the_call_already_is_refused(kind: ProviderKind, call: str) -> None:
+    settings = ProviderSettings(kind=kind, base_url=f"https://api.example.com/v1{call}/")
+    assert list(provider_faults(settings, {})) == [f"base_url: ends with {call}, which is added to it"]
+
+
+def test_an_address_may_be_that_of_the_call_where_nothing_is_added() -> None:
+    for kind, path in ((ProviderKind.OPENAI_CHAT, "chat_path"), (ProviderKind.OPENAI_RESPONSES, "responses_path")):
+        settings = msgspec.convert(
+            {"kind": kind, "base_url": "https://api.example.com/chat/completions", path: ""}, ProviderSettings
+        )
+        assert not list(provider_faults(settings, {}))
 
 
 def test_two_spellings_of_one_header_are_one_too_many() -> None:
