@@ -2,7 +2,8 @@ import pytest
 
 from infra.catalogue.validation import validate_catalogue
 from infra.providers.defaults import ANTHROPIC, AZURE_OPENAI, OPENAI, defaults_from_environment
-from infra.providers.registry import SCRIPTED, provider_faults
+from infra.providers.registry import SCRIPTED
+from infra.providers.setting_faults import provider_faults
 from infra.providers.settings import Flavour, ProviderKind
 
 

@@ -3,7 +3,8 @@ import pytest
 
 from domain.clock import SystemClock
 from infra.providers.adapters.scripted.adapter import ScriptedProvider
-from infra.providers.registry import SCRIPTED, InvalidProviders, build_providers, provider_faults
+from infra.providers.registry import SCRIPTED, InvalidProviders, build_providers
+from infra.providers.setting_faults import provider_faults
 from infra.providers.settings import AuthSettings, ProviderKind, ProviderSettings
 
 
