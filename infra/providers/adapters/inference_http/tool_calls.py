@@ -12,7 +12,7 @@ from infra.providers.adapters.inference_http.markers import Block, BlockKind
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.citations import CitationList, web_citation
 from infra.providers.frame_json import Undecodable, repaired_json
-from infra.providers.function_call import NumberedCall
+from infra.providers.function_call import MOST_CALLS, NumberedCall
 from infra.providers.text_repair import repaired
 
 _MAX_NAME_CHARS: Final = 64
@@ -36,7 +36,7 @@ class _Call(msgspec.Struct, frozen=True):
 
 
 class ToolCalls:
-    """One object per answer. A result that no call waits for gets a call of its own."""
+    """One object per answer. A result that no call waits for gets a call of its own; too many calls are ignored."""
 
     def __init__(self, anomalies: Anomalies) -> None:
         self._anomalies = anomalies
@@ -45,12 +45,15 @@ class ToolCalls:
         self._citations = CitationList()
 
     def events(self, block: Block) -> Iterator[ProviderEvent]:
-        value = self._value(block)
-        if block.kind is BlockKind.CALL:
-            yield self._begin(value).started()
+        begins = block.kind is BlockKind.CALL or not self._waiting
+        if begins and self._calls == MOST_CALLS:
+            self._anomalies[Anomaly.EXCESSIVE_TOOL_CALL] += 1
             return
-        if not self._waiting:
-            yield self._begin(None).started()
+        value = self._value(block)
+        if begins:
+            yield self._begin(value if block.kind is BlockKind.CALL else None).started()
+        if block.kind is BlockKind.CALL:
+            return
         call = self._waiting.popleft()
         yield call.done()
         if call.is_search:

@@ -23,6 +23,7 @@ from infra.providers.adapters.inference_http.markers import MAX_BLOCK_BYTES, Mar
 from infra.providers.adapters.inference_http.translator import TokenTranslator
 from infra.providers.anomalies import Anomalies, Anomaly
 from infra.providers.citations import MOST_SOURCES
+from infra.providers.function_call import MOST_CALLS
 from infra.providers.sse_decoder import Frame
 from tests.harness.wire_shapes import cut, events_of, joined, shapes_of
 from tests.upstreams.inference_http import answered, called, done, failed, token
@@ -143,6 +144,14 @@ def test_markers_without_end_in_one_token_take_no_time() -> None:
     began = time.process_time()
     assert len(MarkerParser().feed("<|output_start|>[]<|output_end|>" * 75_000)) == 75_000
     assert time.process_time() - began < 1.5
+
+
+@pytest.mark.parametrize("told", [SEARCH + FOUND, FOUND, SEARCH])
+def test_only_so_many_calls_are_heard(told: bytes) -> None:
+    anomalies = Anomalies()
+    events = events_of(TokenTranslator(1_000_000, anomalies), [told * (MOST_CALLS + 2) + done()])
+    assert sum(isinstance(event, ToolStart) for event in events) == MOST_CALLS
+    assert anomalies[Anomaly.EXCESSIVE_TOOL_CALL] == (4 if told == SEARCH + FOUND else 2)
 
 
 def test_no_answer_makes_us_look_at_results_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
