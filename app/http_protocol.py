@@ -34,6 +34,9 @@ class HeadLimits(msgspec.Struct, frozen=True, kw_only=True):
 class TurnProtocol(HttpToolsProtocol):
     """Lets a stream cut its connection off, and neither waits nor collects for an endless head."""
 
+    # Beside uvicorn's own attributes these would be too many for a dictionary that shares its keys.
+    __slots__ = ("_exchanges", "_head_bytes", "_heads", "_in_head", "_patience")
+
     limits: ClassVar[HeadLimits] = HeadLimits()
     outbox: ClassVar[Outbox] = Outbox()
 

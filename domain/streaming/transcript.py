@@ -66,7 +66,11 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        return "".join([*self._blocks, *self._parts])
+        """Stands in one piece from then on, so that whoever keeps it and the transcript keep the same."""
+        if self._parts or len(self._blocks) > 1:
+            self._blocks = ["".join([*self._blocks, *self._parts])]
+            self._parts.clear()
+        return self._blocks[0] if self._blocks else ""
 
     def fold(self, event: ProviderEvent) -> StreamEvent | None:
         if self.ending is not None:
