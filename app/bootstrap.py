@@ -73,6 +73,7 @@ from domain.turns.leases import LeaseBeat
 from domain.turns.live import LiveTurnService
 from domain.turns.mirrors import Mirrors
 from domain.turns.opening import Opening
+from domain.turns.planning import Planning
 from domain.turns.reaper import Reaper
 from domain.turns.removal import TurnRemoval
 from domain.turns.service import TurnService
@@ -130,15 +131,19 @@ def build(settings: Settings, database_url: str, env: Mapping[str, str]) -> Runt
         Admission(
             begin,
             catalogue,
-            providers,
             gate,
-            ToolOffers(gate, rules.tools, settings.context.guards()),
             supervisor,
+            Planning(
+                catalogue,
+                providers,
+                ToolOffers(gate, rules.tools, settings.context.guards()),
+                settings.estimation,
+                rules,
+                telemetry,
+            ),
             settings.estimation,
             settings.context.recent_turns,
             settings.summary.rules(),
-            rules,
-            telemetry,
         ),
         Opening(
             begin,

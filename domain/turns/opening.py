@@ -101,7 +101,7 @@ class Opening:
         if not await self._inserted(tx, turn, admitted):
             return False
         # Last, so that the counters everybody needs are locked for no longer than the commit takes.
-        await tx.quotas.reserve(admitted.claim)
+        await tx.quotas.reserve(admitted.planned.claim)
         return True
 
     async def _inserted(self, tx: TurnTx, turn: NewTurn, admitted: Admitted) -> bool:
@@ -141,8 +141,8 @@ class Opening:
         receiver = self._supervisor.start(
             brief,
             self._providers.for_provider(model.provider_id),
-            self._request(brief, admitted.plan, admitted.tools),
-            self._fallback(brief, admitted.spare),
+            self._request(brief, admitted.planned.plan, admitted.planned.tools),
+            self._fallback(brief, admitted.planned.spare),
         )
         # What was switched off since the gates looked did not find this turn yet.
         self._enforcement.look_at(brief)
@@ -192,7 +192,7 @@ class Opening:
             content=command.content,
             metadata=command.metadata,
             web_search=command.web_search,
-            fallback_model=None if admitted.spare is None else admitted.spare.model.id,
+            fallback_model=None if admitted.planned.spare is None else admitted.planned.spare.model.id,
             user_message_id=MessageId(uuid7(now)),
             owner=self._owner,
             brief=TurnBrief(
@@ -203,18 +203,18 @@ class Opening:
                 message_id=MessageId(uuid7(now)),
                 epoch=_FIRST_EPOCH,
                 on_disconnect=command.on_disconnect,
-                resolution=admitted.resolution,
-                hold=admitted.claim.hold,
+                resolution=admitted.planned.resolution,
+                hold=admitted.planned.claim.hold,
                 trace=trace,
                 started=self._clock.monotonic(),
-                tools=admitted.tools.names,
-                tool_limits=admitted.tools.limits,
-                recap_tokens=admitted.recap_tokens,
+                tools=admitted.planned.tools.names,
+                tool_limits=admitted.planned.tools.limits,
+                recap_tokens=admitted.planned.recap_tokens,
                 summary_due=admitted.summary_due,
                 title_due=title_due(place, scope, chat_id) if self._titles is TitleMode.MODEL else None,
             ),
-            plan_tokens=admitted.plan.estimated_tokens,
-            turns_dropped=admitted.plan.turns_dropped,
+            plan_tokens=admitted.planned.plan.estimated_tokens,
+            turns_dropped=admitted.planned.plan.turns_dropped,
         )
 
 

@@ -43,6 +43,7 @@ from domain.turns.leases import LeaseBeat
 from domain.turns.models import LATEST, SendCommand, TurnName
 from domain.turns.mutations import ChangeCommand
 from domain.turns.opening import Opening
+from domain.turns.planning import Planning
 from domain.turns.reaper import Reaper
 from domain.turns.removal import TurnRemoval
 from domain.turns.service import Conversation, TurnService
@@ -232,15 +233,19 @@ def _assembled(
             Admission(
                 begin,
                 catalogue,
-                providers,
                 gate,
-                ToolOffers(gate, rules.tools, Guards(), files),
                 supervisor,
+                Planning(
+                    catalogue,
+                    providers,
+                    ToolOffers(gate, rules.tools, Guards(), files),
+                    budgets,
+                    rules,
+                    telemetry,
+                ),
                 budgets,
                 recent_turns=20,
                 summaries=summaries,
-                rules=rules,
-                telemetry=telemetry,
             ),
             Opening(begin, supervisor, enforcement, providers, owner, lease, caps, PSEUDONYMISER, titles, clock),
             rates,

@@ -28,6 +28,7 @@ from domain.switches.ports import Standing as Switched
 from domain.telemetry.ports import SilentTelemetry
 from domain.turns.admission import Admission, Admitted
 from domain.turns.models import Gate, SendCommand, StoredAnswer
+from domain.turns.planning import Planning
 from domain.turns.ports import TurnTx
 from domain.turns.switch_gate import SwitchGate
 from domain.turns.tool_offers import ToolOffers
@@ -93,18 +94,23 @@ async def _admitted(
     await board.refresh()
     gate = SwitchGate(board, CLOCK)
     supervisor = TurnSupervisor(MemoryBooks(), StreamLimits(), CLOCK.monotonic, SilentTelemetry())
+    planning = Planning(
+        catalogue,
+        OneProvider(FunctionProvider(saying("never")), closed),
+        ToolOffers(gate, UNLIMITED.tools, Guards()),
+        Estimation(),
+        rules,
+        SilentTelemetry(),
+    )
     admission = Admission(
         cast("UnitOfWork[TurnTx]", begin),
         catalogue,
-        OneProvider(FunctionProvider(saying("never")), closed),
         gate,
-        ToolOffers(gate, UNLIMITED.tools, Guards()),
         supervisor,
+        planning,
         Estimation(),
         recent_turns=1,
         summaries=SummaryRules(),
-        rules=rules,
-        telemetry=SilentTelemetry(),
     )
     return await admission.admit(SCOPE, SendCommand(target=ChatId(uuid4()), content=content), a_key())
 
@@ -119,7 +125,7 @@ async def test_the_version_that_a_turn_keeps_is_that_of_its_prices() -> None:
     catalogue = _in_force(MODEL)
     admitted = await _admitted(catalogue, "Hello", lambda: catalogue.accept((DEARER,), 2, NOW))
     assert isinstance(admitted, Admitted)
-    hold = admitted.claim.hold
+    hold = admitted.planned.claim.hold
     assert (hold.policy_version, hold.prices.input_multiplier_micro) == (1, MODEL.input_tokens_credit_multiplier_micro)
 
 
@@ -144,21 +150,21 @@ async def test_a_model_with_a_fallback_holds_what_the_dearer_of_both_costs() -> 
     both = await _admitted(_in_force(WITH_SPARE, SPARE), "Hello")
     assert isinstance(alone, Admitted)
     assert isinstance(both, Admitted)
-    assert both.spare is not None
-    assert both.resolution.effective == WITH_SPARE
-    assert both.claim.hold.prices == alone.claim.hold.prices
-    assert both.spare.hold.prices.input_multiplier_micro == SPARE.input_tokens_credit_multiplier_micro
-    dearer_micro = alone.claim.hold.credits_micro + alone.claim.hold.estimated_input_tokens
-    assert both.claim.hold.credits_micro == both.spare.hold.credits_micro == dearer_micro
+    assert both.planned.spare is not None
+    assert both.planned.resolution.effective == WITH_SPARE
+    assert both.planned.claim.hold.prices == alone.planned.claim.hold.prices
+    assert both.planned.spare.hold.prices.input_multiplier_micro == SPARE.input_tokens_credit_multiplier_micro
+    dearer_micro = alone.planned.claim.hold.credits_micro + alone.planned.claim.hold.estimated_input_tokens
+    assert both.planned.claim.hold.credits_micro == both.planned.spare.hold.credits_micro == dearer_micro
 
 
 async def test_who_cannot_pay_for_the_fallback_is_answered_without_one() -> None:
     alone = await _admitted(_in_force(MODEL), "Hello")
     assert isinstance(alone, Admitted)
-    hold = alone.claim.hold
+    hold = alone.planned.claim.hold
     admitted = await _admitted(_in_force(WITH_SPARE, SPARE), "Hello", rules=_limited_to(hold.credits_micro))
     assert isinstance(admitted, Admitted)
-    assert (admitted.spare, admitted.claim.hold) == (None, hold)
+    assert (admitted.planned.spare, admitted.planned.claim.hold) == (None, hold)
 
 
 @pytest.mark.parametrize("spare", [replace(SPARE, enabled=False), replace(SPARE, max_input_tokens=1), None])
@@ -166,17 +172,17 @@ async def test_a_fallback_that_cannot_answer_is_none(spare: ModelSpec | None) ->
     models = (WITH_SPARE,) if spare is None else (WITH_SPARE, spare)
     admitted = await _admitted(_in_force(*models), "Hello")
     assert isinstance(admitted, Admitted)
-    assert admitted.spare is None
+    assert admitted.planned.spare is None
 
 
 async def test_a_fallback_that_is_switched_off_after_the_gates_is_not_offered_any_more() -> None:
     catalogue = _in_force(WITH_SPARE, SPARE)
     admitted = await _admitted(catalogue, "Hello")
     assert isinstance(admitted, Admitted)
-    assert admitted.spare is not None
-    assert admitted.spare.is_offered()
+    assert admitted.planned.spare is not None
+    assert admitted.planned.spare.is_offered()
     catalogue.accept((WITH_SPARE, replace(SPARE, enabled=False)), 2, NOW)
-    assert not admitted.spare.is_offered()
+    assert not admitted.planned.spare.is_offered()
 
 
 @pytest.mark.parametrize(
