@@ -4,6 +4,7 @@ Every accepted turn is terminal within lease + reaper interval + 5 s, with its u
 before writes nothing any more (reliability.md I-04, I-11; rows P-03 to P-06 and P-10).
 """
 
+import os
 import random
 import signal
 import time
@@ -38,7 +39,8 @@ MODELS: Final = {
     "short": "mock-itl10-len20",
     "blurting": "mock-len2000",
 }
-KILLS, LANES, FREEZES = 20, 4, 5
+KILLS: Final = int(os.environ.get("TESTS_KILLS", "12"))
+LANES, FREEZES = 4, 5
 LATEST_S: Final = 0.5
 
 pytestmark = pytest.mark.timeout(240)
